@@ -18,8 +18,8 @@ def test_the_first_module_that_is_installed_is_returned() -> None:
 
 def test_a_missing_module_names_the_pip_command() -> None:
     with pytest.raises(ImportError) as caught:
-        require("spago.is_missing", install="spago-graphviz", purpose="Node.to_dot")
-    message = "Node.to_dot: expected the module spago.is_missing, which is not installed; run: pip install spago-graphviz"
+        require("spago.is_missing", install="spago-graphviz", purpose="to_dot")
+    message = "to_dot: expected the module spago.is_missing, which is not installed; run: pip install spago-graphviz"
     assert str(caught.value) == message
     assert caught.value.name == "spago.is_missing"
     # The chain of causes is the search itself: of no use to a reader.
