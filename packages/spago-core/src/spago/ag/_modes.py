@@ -1,0 +1,82 @@
+"""What is switched on or off for the current thread: recording of the graph, detection of NaN and Inf."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Mode(threading.local):
+    """The switches of one thread.
+
+    `plain` is True while none of the others departs from its default: the one thing that an operator has to look at.
+    """
+
+    plain = True
+    recording = True
+    anomaly = False
+
+    def set(self, *, recording: bool | None = None, anomaly: bool | None = None) -> None:
+        self.recording = self.recording if recording is None else recording
+        self.anomaly = self.anomaly if anomaly is None else anomaly
+        self.plain = self.recording and not self.anomaly
+
+
+mode = _Mode()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute without building a graph: results keep no operands and need no gradient.
+
+    Holds for the current thread, inside the `with` block or the decorated function.
+
+    Examples:
+        >>> from spago import ag
+        >>> x = ag.var(2.0, requires_grad=True)
+        >>> with ag.no_grad():
+        ...     y = x * x
+        >>> y.requires_grad, y.operands
+        (False, ())
+    """
+    before = mode.recording
+    mode.set(recording=False)
+    try:
+        yield
+    finally:
+        mode.set(recording=before)
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Build the graph again inside a `no_grad` block."""
+    before = mode.recording
+    mode.set(recording=True)
+    try:
+        yield
+    finally:
+        mode.set(recording=before)
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Stop at the first operator that produces NaN or Inf, forward or backward.
+
+    Inside the block each operator notes the source line that created it and has its result checked, which makes it
+    several times slower: a tool for finding a fault, not for training.
+
+    Raises:
+        GraphError: Names the operator, its source line, and the names, shapes and ranges of its operands.
+    """
+    before = mode.anomaly
+    mode.set(anomaly=True)
+    try:
+        yield
+    finally:
+        mode.set(anomaly=before)
+
+
+def is_grad_enabled() -> bool:
+    """True unless the current thread is inside `no_grad`."""
+    return mode.recording
