@@ -216,9 +216,7 @@ def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
     if len(gradients) != len(needs):
         raise GraphError(f"{node.rule.name}: expected {len(needs)} gradients, one an operand, got {len(gradients)}")
     present = [id(d) for d, need in zip(gradients, needs, strict=True) if need and d is not None]
-    given = [
-        None if d is None or not need else (lambda _, d=d: d) for d, need in zip(gradients, needs, strict=True)
-    ]
+    given = [None if d is None or not need else (lambda _, d=d: d) for d, need in zip(gradients, needs, strict=True)]
     return given, len(set(present)) < len(present)
 
 

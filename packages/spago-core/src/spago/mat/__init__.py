@@ -10,6 +10,8 @@ for an array without axes is a NumPy scalar.
 from spago.mat import rand
 from spago.mat._erf import erf, erfc, gelu, gelu_grad, normal_cdf, normal_pdf
 from spago.mat._errors import FormatError, ShapeError
+from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward, lstm_gate_layout
+from spago.mat._packing import Packing, check_lengths
 from spago.mat._sigmoid import log_sigmoid, mish, mish_grad, sigmoid, softplus
 from spago.mat._softmax import log_softmax, logsumexp, softmax
 from spago.mat._types import Array
@@ -17,7 +19,10 @@ from spago.mat._types import Array
 __all__ = [
     "Array",
     "FormatError",
+    "LSTMSteps",
+    "Packing",
     "ShapeError",
+    "check_lengths",
     "erf",
     "erfc",
     "gelu",
@@ -27,6 +32,9 @@ __all__ = [
     "logsumexp",
     "mish",
     "mish_grad",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_gate_layout",
     "normal_cdf",
     "normal_pdf",
     "rand",
