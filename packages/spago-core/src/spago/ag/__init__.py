@@ -1,7 +1,7 @@
 """Define-by-run automatic differentiation on NumPy arrays.
 
-A node holds an array; an operator takes nodes, computes at once, and remembers how to go back. `backward` then gives every
-leaf that asked for it the gradient of the result.
+A node holds an array; an operator takes nodes, computes at once, and remembers how to go back. `backward` then gives
+every leaf that asked for it the gradient of the result.
 
 What holds for all operators:
     An operand is a node, or a constant: an array of float32 or float64, or a Python number.

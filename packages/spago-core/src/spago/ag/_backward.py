@@ -60,7 +60,10 @@ def backward(
         )
     else:
         seed = root._as_gradient(grad)
-    _propagate(((root, seed),), _cut(time_steps, back_steps) if time_steps is not None else -1)
+    pass_ = _Pass()
+    pass_.start(root, seed)
+    pass_.run(_cut(time_steps, back_steps))
+    pass_.deliver()
 
 
 def backward_many(
@@ -77,18 +80,19 @@ def backward_many(
     Raises:
         GraphError: As `backward`.
     """
-    seeds: dict[Operator, Any] = {}
-    for root in roots:
+    pass_ = _Pass()
+    for root in dict.fromkeys(roots):
         if isinstance(root, Operator) and root.requires_grad:
             seeded = root._held is not None and root._held.seed is not None
-            seeds[root] = None if seeded else _ones_like(root.value)
-    _propagate(seeds.items(), _cut(time_steps, back_steps))
+            pass_.start(root, None if seeded else _ones_like(root.value))
+    pass_.run(_cut(time_steps, back_steps))
+    pass_.deliver()
 
 
 def release_graph(*roots: Node) -> None:
     """Forget values, operands and gradients of all results that roots were computed from, roots included.
 
-    Leaves stay as they are. Without it a graph is freed when its last node is; this frees it while nodes are still held.
+    Leaves stay as they are. A graph is freed anyway when its last node is; this frees it while nodes are still held.
     """
     stack: list[Any] = list(roots)
     while stack:
@@ -115,91 +119,114 @@ def _cut(time_steps: TimeStepHandler | None, back_steps: int | None) -> float:
     return time_steps.start_of(time_steps.current - back_steps + 1)
 
 
-def _propagate(seeds: Iterable[tuple[Operator, Any]], cut: float) -> None:
-    """Run the pullbacks of all operators that gradients reach, then hand the leaves their totals."""
-    gradients: dict[Any, Any] = {}  # of the nodes that gradients have reached and that have not passed them on
-    owned: set[Any] = set()  # the nodes whose gradient is an array of ours, so that it can be added to in place
-    nodes: dict[int, Any] = {}  # the operators among them, by creation number
-    heap: list[int] = []  # their numbers, negated
-    kept: list[tuple[Any, Any]] = []
-    used_seeds: list[Any] = []
-    watched = mode.anomaly
+class _Pass:
+    """One backward pass: the gradients that have arrived at nodes and have not been passed on yet.
 
-    for root, seed in seeds:
-        gradients[root] = np.zeros_like(root.value) if seed is None else seed
-        nodes[root.number] = root
-        heappush(heap, -root.number)
+    Attributes:
+        gradients: By node. When all operators have passed theirs on, what is left are those of the leaves.
+        owned: The nodes whose gradient is an array of this pass alone, which can be added to in place.
+        operators: The operators among the nodes, by creation number.
+        heap: These numbers, negated.
+        kept: Gradients that nodes asked to keep, or at which the pass is cut off.
+        used: The operators whose gradients from `acc_grad` went into this pass.
+    """
 
-    while heap:
-        node = nodes.pop(-heappop(heap))
-        g = gradients.pop(node)
-        held = node._held
-        if held is not None and held.seed is not None:
-            g = g + held.seed
-            used_seeds.append(node)
-        if node.number < cut:
-            kept.append((node, g))
-            continue
-        if held is not None and held.retain:
-            kept.append((node, g))
-        pullbacks = node._pullbacks
-        shared = False
-        if type(pullbacks) is not tuple:
-            pullbacks, shared = _joint_gradients(node, g)
-        for operand, pullback in zip(node._operands, pullbacks):  # noqa: B905 - strict=True costs 0.1 µs a node
-            if pullback is None:
+    def __init__(self) -> None:
+        self.gradients: dict[Any, Any] = {}
+        self.owned: set[Any] = set()
+        self.operators: dict[int, Any] = {}
+        self.heap: list[int] = []
+        self.kept: list[tuple[Any, Any]] = []
+        self.used: list[Any] = []
+
+    def start(self, root: Operator, seed: Any) -> None:
+        """Put a gradient on a root; None where the root has one of its own from `acc_grad`."""
+        self.gradients[root] = np.zeros_like(root.value) if seed is None else seed
+        self.operators[root.number] = root
+        heappush(self.heap, -root.number)
+
+    def run(self, cut: float) -> None:  # noqa: PLR0912 - one loop, in line for its speed
+        """Run the pullbacks of all operators that gradients reach, the latest first."""
+        gradients, owned, operators, heap = self.gradients, self.owned, self.operators, self.heap
+        watched = mode.anomaly
+        while heap:
+            node = operators.pop(-heappop(heap))
+            g = gradients.pop(node)
+            if node._held is not None:
+                g = self.hold(node, g, cut_off=node.number < cut)
+            if node.number < cut:
+                self.kept.append((node, g))
                 continue
-            d = pullback(g)
-            if type(d) is Scatter or type(d) is Parts:
-                _add(gradients, owned, operand, d)
-            else:
-                value = operand.value
-                if d.shape != value.shape:
-                    d = _fit(node, operand, d)
-                if d.dtype is not value.dtype:
-                    d = d.astype(value.dtype)
-                if watched:
-                    check_gradient(node, operand, d)
-                if operand in gradients:
-                    _add(gradients, owned, operand, d)
+            pullbacks = node._pullbacks
+            shared = False
+            if type(pullbacks) is not tuple:
+                pullbacks, shared = _joint_gradients(node, g)
+            for operand, pullback in zip(node._operands, pullbacks):  # noqa: B905 - strict=True costs 0.1 µs a node
+                if pullback is None:
                     continue
-                gradients[operand] = d
-                if d is not g and d.base is None and not shared:
-                    # A new array is no one else's: what arrives later can be added to it in place.
-                    owned.add(operand)
-            if isinstance(operand, Operator) and operand.number not in nodes:
-                nodes[operand.number] = operand
-                heappush(heap, -operand.number)
+                d = pullback(g)
+                if type(d) is Scatter or type(d) is Parts:
+                    self.add(operand, d)
+                else:
+                    # An array that this pullback made is no one else's, unless a view of it is.
+                    fresh = d is not g and d.base is None and not shared
+                    value = operand.value
+                    if d.shape != value.shape:
+                        d = _fit(node, operand, d)
+                    if d.dtype is not value.dtype:
+                        d = d.astype(value.dtype)
+                    if watched:
+                        check_gradient(node, operand, d)
+                    if operand in gradients:
+                        self.add(operand, d)
+                        continue
+                    gradients[operand] = d
+                    if fresh:
+                        owned.add(operand)
+                if isinstance(operand, Operator) and operand.number not in operators:
+                    operators[operand.number] = operand
+                    heappush(heap, -operand.number)
 
-    # All operators have passed theirs on: what is left are the leaves.
-    for leaf, g in gradients.items():
-        if isinstance(leaf, Variable):
-            leaf._receive(g if type(g) is np.ndarray else np.asarray(g), leaf in owned)
+    def add(self, node: Any, d: Any) -> None:
+        """Add d to what has arrived at node so far."""
+        gradients, owned = self.gradients, self.owned
+        before: Any = gradients.get(node)
+        if type(d) is Parts:
+            gradients[node] = d if before is None else before.merged(d)
+        elif type(d) is Scatter:
+            if before is None or node not in owned:
+                # The array that came first may be shared with another operand: write to a copy of it.
+                before = gradients[node] = np.zeros_like(node.value) if before is None else np.array(before)
+                owned.add(node)
+            d.add_to(before)
+        elif node in owned and before.ndim:
+            np.add(before, d, before)
         else:
-            leaf.acc_grad(g)
-    for node in used_seeds:
-        node._held.seed = None
-    for node, g in kept:
-        held = node._hold()
-        held.kept = np.array(g) if held.kept is None else np.asarray(held.kept + g)
-
-
-def _add(gradients: dict[Any, Any], owned: set[Any], node: Any, d: Any) -> None:
-    """Add d to what has arrived at node so far."""
-    before: Any = gradients.get(node)
-    if type(d) is Parts:
-        gradients[node] = d if before is None else before.merged(d)
-    elif type(d) is Scatter:
-        if before is None or node not in owned:
-            # The array that came first may be shared with another operand: write to a copy of it.
-            before = gradients[node] = np.zeros_like(node.value) if before is None else np.array(before)
+            gradients[node] = before + d
             owned.add(node)
-        d.add_to(before)
-    elif node in owned and before.ndim:
-        np.add(before, d, before)
-    else:
-        gradients[node] = before + d
-        owned.add(node)
+
+    def hold(self, node: Operator, g: Any, *, cut_off: bool) -> Any:
+        """Add what `acc_grad` put on node, and keep the sum where `retain_grad` asks for it."""
+        held = node._hold()
+        if held.seed is not None:
+            g = g + held.seed
+            self.used.append(node)
+        if held.retain and not cut_off:
+            self.kept.append((node, g))
+        return g
+
+    def deliver(self) -> None:
+        """Hand leaves and nodes their gradients: the first moment at which anything outside this pass changes."""
+        for leaf, g in self.gradients.items():
+            if isinstance(leaf, Variable):
+                leaf._receive(g if type(g) is np.ndarray else np.asarray(g), leaf in self.owned)
+            else:
+                leaf.acc_grad(g)
+        for node in self.used:
+            node._held.seed = None
+        for node, g in self.kept:
+            held = node._hold()
+            held.kept = np.array(g) if held.kept is None else np.asarray(held.kept + g)
 
 
 def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:

@@ -456,8 +456,9 @@ def _released(node: ReleasedOperator) -> Array:
     raise GraphError(f"{node.rule.name}: the value of this node was released by release_graph; compute it again")
 
 
-# In the class body a property would contradict the slot of the same name to a type checker.
-setattr(ReleasedOperator, "value", property(_released))
+for _attribute in ("value",):
+    # Not in the class body: to a type checker a property there contradicts the slot of the same name.
+    setattr(ReleasedOperator, _attribute, property(_released))
 
 
 class _HeldGradient:

@@ -12,17 +12,15 @@ A pullback returns a new array, or g, or a view of g; it never writes into g, an
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from spago.ag._modes import mode
 from spago.ag._anomaly import check_result
 from spago.ag._gradients import Parts
+from spago.ag._modes import mode
 from spago.ag._node import Constant, JointPullback, Node, Operand, Operator, Pullback, as_array, numbers
 from spago.mat import Array, ShapeError
 

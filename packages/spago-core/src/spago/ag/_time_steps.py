@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+
 from spago.ag._node import Node, Operator, Variable, Wrapper, numbers
 
 
@@ -12,8 +13,8 @@ class TimeStepHandler:
     Step 0 begins when the handler is made. Several handlers can be in use at once.
 
     Truncated back-propagation, `ag.backward(y, time_steps=handler, back_steps=n)`, does not pass through operators
-    of time step `handler.current - n` or earlier. Such an operator still receives and keeps the gradient that arrives from
-    later ones. Leaves are never cut off. A negative n means no truncation.
+    of time step `handler.current - n` or earlier. Such an operator still receives and keeps the gradient that arrives
+    from later ones. Leaves are never cut off. A negative n means no truncation.
 
     Examples:
         >>> from spago import ag

@@ -30,8 +30,8 @@ class LSTMSteps:
 def lstm_gate_layout(stacked: Array) -> Array:
     """Return weights or biases stacked as i, f, g, o along axis 0, in the layout of `lstm_forward`.
 
-    There the order is i, f, o, g, and what feeds the three sigmoids is halved: σ(a) = ½ tanh(½a) + ½ then takes one call
-    of tanh, which NumPy has vectorised, for all four gates.
+    There the order is i, f, o, g, and what feeds the three sigmoids is halved: as σ(a) = ½ tanh(½a) + ½, one call of
+    tanh, which NumPy has vectorised, then serves all four gates.
     """
     h = len(stacked) // 4
     laid: Array = np.concatenate([stacked[: 2 * h], stacked[3 * h :], stacked[2 * h : 3 * h]])
@@ -83,7 +83,7 @@ def lstm_forward(
     return LSTMSteps(outputs, cells, gates, tanh_cells)
 
 
-def lstm_backward(
+def lstm_backward(  # noqa: PLR0917 - what the mathematics needs
     steps: LSTMSteps,
     weight: Array,
     sizes: Sequence[int],

@@ -104,7 +104,5 @@ def check_lengths(lengths: npt.ArrayLike, steps: int, batch: int | None = None) 
         wanted = "(B,)" if batch is None else f"({batch},)"
         raise ShapeError(f"lengths: expected shape {wanted}, one for each sequence, got {array.shape}")
     if array.min() < 1 or array.max() > steps:
-        raise ShapeError(
-            f"lengths: expected values from 1 to {steps}, the padded length, got {array.min()} to {array.max()}"
-        )
+        raise ShapeError(f"lengths: expected values from 1 to {steps}, got {array.min()} to {array.max()}")
     return array.astype(np.int64)
