@@ -1,0 +1,20 @@
+"""Layers and models, and the files that keep them.
+
+A model is a `Module`: an ordinary class whose attributes hold parameters and other modules. The last axis of an array
+is features, the one before it time, those before that batch.
+"""
+
+from spago.nn._linear import Linear
+from spago.nn._module import LoadResult, Module
+from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
+
+__all__ = [
+    "Buffer",
+    "Linear",
+    "LoadResult",
+    "Module",
+    "Param",
+    "ParameterSource",
+    "Payload",
+    "Trainable",
+]
