@@ -118,32 +118,34 @@ def lstm_backward(  # noqa: PLR0917 - what the mathematics needs
         rows = slice(stop - n, stop)
         z, tanh_c, g_z = steps.gates[:, rows], steps.tanh_cells[:, rows], g_gates[:, rows]
         i, f, o, g = (z[..., j * h : (j + 1) * h] for j in range(4))
+        g_i, g_f, g_g, g_o = (g_z[..., j * h : (j + 1) * h] for j in range(4))
         g_h_t, g_c_t, s = g_h[:, :n], g_c[:, :n], scratch[:, :n]
         if g_outputs is not None:
             g_h_t += g_outputs[:, rows]
         # h = o ⊙ tanh(c)
-        np.multiply(g_h_t, tanh_c, out=g_z[..., 2 * h : 3 * h])
+        np.multiply(g_h_t, tanh_c, out=g_o)
         np.multiply(tanh_c, tanh_c, out=s)
         np.subtract(1, s, out=s)
         s *= g_h_t
         s *= o
         g_c_t += s
         # c = f ⊙ c_before + i ⊙ g
-        np.multiply(g_c_t, g, out=g_z[..., :h])
+        np.multiply(g_c_t, g, out=g_i)
         if t:
-            np.multiply(g_c_t, steps.cells[:, stop - n - sizes[t - 1] : stop - sizes[t - 1]], out=g_z[..., h : 2 * h])
+            np.multiply(g_c_t, steps.cells[:, stop - n - sizes[t - 1] : stop - sizes[t - 1]], out=g_f)
         elif c_0 is not None:
-            np.multiply(g_c_t, c_0, out=g_z[..., h : 2 * h])
+            np.multiply(g_c_t, c_0, out=g_f)
         else:
-            g_z[..., h : 2 * h] = 0
-        np.multiply(g_c_t, i, out=g_z[..., 3 * h :])
+            g_f[...] = 0
+        np.multiply(g_c_t, i, out=g_g)
         # Through σ' = σ(1 - σ) and tanh' = 1 - tanh².
         np.subtract(1, z[..., : 3 * h], out=slope[:, :n])
         slope[:, :n] *= z[..., : 3 * h]
-        g_z[..., : 3 * h] *= slope[:, :n]
+        g_z[..., : 2 * h] *= slope[:, :n, : 2 * h]
+        g_o *= slope[:, :n, 2 * h :]
         np.multiply(g, g, out=s)
         np.subtract(1, s, out=s)
-        g_z[..., 3 * h :] *= s
+        g_g *= s
         np.matmul(g_z, weight, out=g_h_t)
         g_c_t *= f
         stop -= n

@@ -4,17 +4,26 @@ A model is a `Module`: an ordinary class whose attributes hold parameters and ot
 is features, the one before it time, those before that batch.
 """
 
+from spago.nn._birnn import BiLSTM, BiRNN, BiState
 from spago.nn._linear import Linear
+from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._module import LoadResult, Module
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
+from spago.nn._recurrent import Recurrent
 
 __all__ = [
+    "LSTM",
+    "BiLSTM",
+    "BiRNN",
+    "BiState",
     "Buffer",
+    "LSTMState",
     "Linear",
     "LoadResult",
     "Module",
     "Param",
     "ParameterSource",
     "Payload",
+    "Recurrent",
     "Trainable",
 ]
