@@ -8,12 +8,18 @@ for an array without axes is a NumPy scalar.
 """
 
 from spago.mat import rand
+from spago.mat._binary import marshal, marshal_matrix, read_matrix, unmarshal, unmarshal_matrix
+from spago.mat._constructors import eye, full, one_hot, ones, resize, zeros
 from spago.mat._erf import erf, erfc, gelu, gelu_grad, normal_cdf, normal_pdf
 from spago.mat._errors import FormatError, ShapeError
+from spago.mat._layer_statistics import layer_statistics, standardize
+from spago.mat._linear_algebra import lu, normalize, pivot_row
 from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward, lstm_gate_layout
 from spago.mat._packing import Packing, check_lengths
+from spago.mat._printing import format, format_number, to_string
 from spago.mat._sigmoid import log_sigmoid, mish, mish_grad, sigmoid, softplus
 from spago.mat._softmax import log_softmax, logsumexp, softmax
+from spago.mat._sparsemax import sparsemax
 from spago.mat._types import Array
 
 __all__ = [
@@ -25,20 +31,40 @@ __all__ = [
     "check_lengths",
     "erf",
     "erfc",
+    "eye",
+    "format",
+    "format_number",
+    "full",
     "gelu",
     "gelu_grad",
+    "layer_statistics",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
-    "mish",
-    "mish_grad",
     "lstm_backward",
     "lstm_forward",
     "lstm_gate_layout",
+    "lu",
+    "marshal",
+    "marshal_matrix",
+    "mish",
+    "mish_grad",
     "normal_cdf",
     "normal_pdf",
+    "normalize",
+    "one_hot",
+    "ones",
+    "pivot_row",
     "rand",
+    "read_matrix",
+    "resize",
     "sigmoid",
     "softmax",
     "softplus",
+    "sparsemax",
+    "standardize",
+    "to_string",
+    "unmarshal",
+    "unmarshal_matrix",
+    "zeros",
 ]

@@ -46,7 +46,7 @@ def log_sigmoid(x: Array) -> Array:
         >>> import numpy as np
         >>> from spago import mat
         >>> mat.log_sigmoid(np.array([-1e4, 1e4]))
-        array([-10000.,     -0.])
+        array([-10000.,      0.])
     """
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
@@ -96,7 +96,9 @@ def mish(x: Array) -> Array:
     """
     e = np.exp(np.minimum(x, _FLAT))
     n = e * (e + 2)
-    return np.maximum(x, np.finfo(x.dtype).min) * (n / (n + 2))
+    # -inf · 0 would be NaN.
+    y: Array = np.maximum(x, np.finfo(x.dtype).min) * (n / (n + 2))
+    return y
 
 
 @np.errstate(all="ignore")
@@ -115,7 +117,8 @@ def mish_grad(x: Array) -> Array:
     n = e * (e + 2)
     # One factor after the other: (n + 2)² overflows in float32.
     slope = e / (n + 2) * ((1 + e) / (n + 2))
-    return n / (n + 2) + 4 * slope * np.clip(x, np.finfo(x.dtype).min, _FLAT)
+    y: Array = n / (n + 2) + 4 * slope * np.clip(x, np.finfo(x.dtype).min, _FLAT)
+    return y
 
 
 _FLAT = 40.0

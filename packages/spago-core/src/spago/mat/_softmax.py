@@ -29,7 +29,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
         >>> mat.softmax(np.log([1.0, 3.0]))
         array([0.25, 0.75])
     """
-    x, top = _bounded(x, axis)
+    x, top = shift_by_maximum(x, axis)
     y: Array = np.exp(x - top)
     # A total is at least exp(0) = 1, except over a row of -inf, where it is 0.
     y /= np.maximum(np.add.reduce(y, axis=axis, keepdims=True), 1)
@@ -55,7 +55,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
         >>> mat.log_softmax(np.array([0.0, -1e4]))
         array([     0., -10000.])
     """
-    x, top = _bounded(x, axis)
+    x, top = shift_by_maximum(x, axis)
     shifted: Array = x - top
     total = np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)
     shifted -= np.log(np.maximum(total, 1))
@@ -79,8 +79,8 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool 
     Examples:
         >>> import numpy as np
         >>> from spago import mat
-        >>> float(mat.logsumexp(np.array([1000.0, 1000.0])) - 1000.0)  # ln 2
-        0.6931471805599...
+        >>> mat.logsumexp(np.array([[1e4, 1e4], [-np.inf, -np.inf]]))
+        array([10000.69314718,           -inf])
     """
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     # Where the maximum is infinite there is nothing to shift by: ln and exp give the infinities themselves.
@@ -90,8 +90,11 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool 
     return y if keepdims else np.squeeze(y, axis=axis)
 
 
-def _bounded(x: Array, axis: int) -> tuple[Array, Array]:
-    """Scores and their maximum along an axis, such that scores - maximum is at most 0 and never inf - inf."""
+def shift_by_maximum(x: Array, axis: int) -> tuple[Array, Array]:
+    """Scores and their maximum along an axis, such that their difference is never inf - inf.
+
+    An infinite maximum is replaced by 0; where it is +inf, the scores are replaced by 0 for +inf and -inf for all others.
+    """
     top: Array = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     if np.isfinite(top).all():
         return x, top

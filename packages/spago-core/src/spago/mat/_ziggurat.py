@@ -69,7 +69,7 @@ def _decide_refused(raw: Raw, layer: npt.NDArray[np.int64], x: Doubles, taken: n
     """
     refused = np.flatnonzero(~taken)
     under_curve = _under_curve(raw[np.minimum(refused + 1, raw.size - 1)], layer[refused], x[refused])
-    after = {}
+    after: dict[int, int] = {}
     free = 0
     for p, i, accepted in zip(refused.tolist(), layer[refused].tolist(), under_curve.tolist(), strict=True):
         if p < free:

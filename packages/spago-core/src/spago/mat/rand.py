@@ -54,7 +54,7 @@ class LockedRand:
         >>> rng.float64(2)
         array([0.38956332, 0.02744246])
         >>> rng.intn(6, 4)
-        array([2, 0, 4, 5])
+        array([0, 1, 5, 2])
     """
 
     __slots__ = ("_bits", "_lock", "_unread")
@@ -131,8 +131,9 @@ class LockedRand:
         """Numbers uniform over [0, 1): the lower 53 bits of each number of the stream, divided by 2^53."""
         raw = self.uint64(shape)
         raw &= np.uint64(LOW_53)
-        # Signed integers are converted to float64 by a vector instruction.
-        return np.asarray(raw.view(np.int64) * TO_UNIT)
+        # As signed integers they are converted to float64 by a vector instruction.
+        y: npt.NDArray[np.float64] = np.multiply(raw.view(np.int64), TO_UNIT, dtype=np.float64)
+        return np.asarray(y)
 
     def float32(self, shape: Shape = None) -> npt.NDArray[np.float32]:
         """Numbers uniform over [0, 1): those of float64, rounded; one that rounds to 1 is drawn again."""
@@ -254,9 +255,13 @@ class LockedRand:
         self._restart(number, unread)
 
     def _restart(self, number: int, unread: bytes) -> None:
-        state = {"state": number, "inc": _INCREMENT}
         with self._lock:
-            self._bits.state = {"bit_generator": "PCG64", "state": state, "has_uint32": 0, "uinteger": 0}
+            self._bits.state = {
+                "bit_generator": "PCG64",
+                "state": {"state": number, "inc": _INCREMENT},
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
             self._unread = unread
 
     def __reduce__(self) -> tuple[type["LockedRand"], tuple[int], State]:
