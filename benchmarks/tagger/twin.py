@@ -44,8 +44,8 @@ class Twin(nn.Module):
 
 
 def _torch_name(name: str) -> str:
-    """Return PyTorch's name of a parameter: `x.backward.bias` is `x.bias_ih_l0_reverse`, and so on."""
-    for direction, suffix in (("forward", "_l0"), ("backward", "_l0_reverse")):
+    """Return PyTorch's name of a parameter: `x.backward_layer.bias` is `x.bias_ih_l0_reverse`, and so on."""
+    for direction, suffix in (("forward_layer", "_l0"), ("backward_layer", "_l0_reverse")):
         layer, found, parameter = name.partition(f".{direction}.")
         if found:
             return f"{layer}.{'bias_ih' if parameter == 'bias' else parameter}{suffix}"

@@ -32,7 +32,7 @@ def initial_weights(vocabulary: Vocabulary, settings: Settings, seed: int) -> We
         ("character_lstm", s.character_size, s.character_hidden_size),
         ("word_lstm", s.word_size + 2 * s.character_hidden_size, s.word_hidden_size),
     ):
-        for direction in ("forward", "backward"):
+        for direction in ("forward_layer", "backward_layer"):
             weights[f"{name}.{direction}.weight_ih"] = xavier(4 * H, D)
             weights[f"{name}.{direction}.weight_hh"] = xavier(4 * H, H)
             weights[f"{name}.{direction}.bias"] = np.zeros(4 * H, np.float32)
