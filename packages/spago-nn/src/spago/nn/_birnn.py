@@ -33,7 +33,7 @@ class BiState(NamedTuple):
 
 
 class BiRNN(Module):
-    """Two recurrent layers over the same sequences, one from the first step to the last, one from the last to the first.
+    """Two recurrent layers over the same sequences, one from the first step to the last, one the other way round.
 
         y_t = merge(forward(x)_t, backward(x)_t)
 
@@ -74,8 +74,8 @@ class BiRNN(Module):
             lengths: The number of real steps of each sequence, shape (B,); all T of them by default.
 
         Returns:
-            The merged outputs, 0 where there is padding; and the last state of each direction: that of the backward layer
-            is the one at step 0.
+            The merged outputs, 0 where there is padding; and the last state of each direction: that of the backward
+            layer is the one at step 0.
 
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.

@@ -56,8 +56,8 @@ class Recurrent(Module):
                 of their inputs.
 
         Returns:
-            The outputs, shape (T, hidden_size) or (B, T, hidden_size), 0 where there is padding; and the state after the
-            step of each sequence that was read last.
+            The outputs, shape (T, hidden_size) or (B, T, hidden_size), 0 where there is padding; and the state after
+            the step of each sequence that was read last.
 
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
@@ -88,7 +88,7 @@ def as_sequences(xs: Operand | Sequence[Operand], input_size: int, layer: str) -
             raise ShapeError(f"{layer}: expected at least one step, got an empty list")
         node = ag.stack(xs, axis=-2)
     else:
-        node = xs if isinstance(xs, Node) else ag.Constant(xs)
+        node = xs if isinstance(xs, Node) else ag.var(xs)
     if node.ndim not in (2, 3) or node.shape[-1] != input_size:
         raise ShapeError(
             f"{layer}: expected xs of shape (T, {input_size}) or (B, T, {input_size}), got {node.shape}; "
