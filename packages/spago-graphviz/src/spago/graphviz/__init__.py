@@ -1,0 +1,30 @@
+"""Pictures of computation graphs.
+
+Any node can be drawn with all that it was computed from: operators as ovals, leaves as boxes, blue for what was given,
+orange for what is learned, grey for constants, green for results, red for what holds NaN or Inf.
+
+Examples:
+    >>> from spago import ag, graphviz
+    >>> x, w = ag.var(-0.8, name="x"), ag.var(0.4, name="w", requires_grad=True)
+    >>> print(graphviz.to_mermaid(ag.sigmoid(w * x)))  # doctest: +ELLIPSIS
+    flowchart LR
+        n0(["Sigmoid<br/>0.4207"]):::result
+    ...
+"""
+
+from spago.graphviz._options import Options
+from spago.graphviz._picture import Drawable, Picture, encode, render, show, to_dot, to_mermaid
+from spago.graphviz._render import DrawingError, NoRendererError
+
+__all__ = [
+    "Drawable",
+    "DrawingError",
+    "NoRendererError",
+    "Options",
+    "Picture",
+    "encode",
+    "render",
+    "show",
+    "to_dot",
+    "to_mermaid",
+]

@@ -1,0 +1,124 @@
+"""Drawing a large graph with few nodes: modules become one node each, then nodes that play the same part do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from spago.ag import Node, Operator
+from spago.ag.graph import Graph
+from spago.graphviz._modules import Path
+
+# How far around a node to look when its part is compared with that of others; the ends of a long repetition are drawn
+# out by as much.
+_ROUNDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes of a graph that are drawn as one.
+
+    Attributes:
+        members: Their ids, ascending; most often one.
+        module: The module that they make up, or the empty path.
+        count: How many modules, or nodes, that play the same part they are.
+    """
+
+    members: tuple[int, ...]
+    module: Path = ()
+    count: int = 1
+
+
+def fold(graph: Graph, labels: Sequence[str], paths: Sequence[Path], max_nodes: int | None) -> list[Group]:
+    """Return groups that hold each node once, max_nodes of them at most, in the order of their first members.
+
+    Tried in turn, until it is enough: each node by itself; modules as one node, the deepest first; nodes that play the
+    same part as one node.
+    """
+    groups = [Group((id,)) for id in range(len(graph))]
+    if max_nodes is None or len(groups) <= max_nodes:
+        return groups
+    for depth in range(max(map(len, paths)), 0, -1):
+        groups = _fold_modules(graph, paths, depth)
+        if len(groups) <= max_nodes:
+            return groups
+    return _fold_parts(graph, labels, groups, max_nodes)
+
+
+def _fold_modules(graph: Graph, paths: Sequence[Path], depth: int) -> list[Group]:
+    """Make one group of each module at the given depth, with the leaves that only it uses."""
+    modules = [path[:depth] if len(path) >= depth else () for path in paths]
+    for id, node in enumerate(graph.nodes):
+        if not isinstance(node, Operator) and modules[id]:
+            users = {modules[consumer] for consumer in graph.edges.get(id, ())}
+            if users != {modules[id]}:
+                modules[id] = ()
+    members: dict[Hashable, list[int]] = {}
+    for id, module in enumerate(modules):
+        members.setdefault(module or id, []).append(id)
+    return [Group(tuple(ids), modules[ids[0]] if len(ids) > 1 else ()) for ids in members.values()]
+
+
+def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_nodes: int) -> list[Group]:
+    """Make one group of those that play the same part.
+
+    Two play the same part when they are called the same, numbers in names aside, and all around them is, up to as many
+    steps away as the number of groups allows.
+    """
+    inputs = group_inputs(graph, groups)
+    outputs: list[set[int]] = [set() for _ in groups]
+    for i, operands in enumerate(inputs):
+        for operand in operands:
+            outputs[operand].add(i)
+    part = _numbered(type(graph.nodes[group.members[0]]).__name__ for group in groups)
+    finer = _numbered(_first_sight(graph, labels, group) for group in groups)
+    for _ in range(_ROUNDS):
+        if max(finer) + 1 > max_nodes:
+            break
+        part = finer
+        finer = _numbered(
+            (part[i], tuple(part[j] for j in inputs[i]), tuple(sorted({part[j] for j in outputs[i]})))
+            for i in range(len(groups))
+        )
+        if max(finer) == max(part):
+            break
+    merged: dict[int, list[Group]] = {}
+    for number, group in zip(part, groups, strict=True):
+        merged.setdefault(number, []).append(group)
+    return [_merge(same) for same in merged.values()]
+
+
+def group_inputs(graph: Graph, groups: Sequence[Group]) -> list[tuple[int, ...]]:
+    """Return for each group the groups that its operands are in, each once, in the order of the operands."""
+    group_of = [0] * len(graph)
+    for i, group in enumerate(groups):
+        for id in group.members:
+            group_of[id] = i
+    return [
+        tuple(dict.fromkeys(group_of[operand] for id in group.members for operand in graph.operands[id]))
+        for group in groups
+    ]
+
+
+def without_numbers(text: str) -> str:
+    """Return text with `#` in the place of each number: `x12` and `x7` are two of a kind."""
+    return re.sub(r"\d+", "#", text)
+
+
+def _first_sight(graph: Graph, labels: Sequence[str], group: Group) -> Hashable:
+    """Return what two groups that play the same part have in common at first sight."""
+    node: Node = graph.nodes[group.members[0]]
+    name = ".".join(group.module) or labels[group.members[0]]
+    return type(node).__name__, bool(group.module), without_numbers(name), node.requires_grad
+
+
+def _numbered(keys: Iterable[Hashable]) -> list[int]:
+    """Return a number for each key, from 0 on, equal ones for equal keys."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _merge(groups: list[Group]) -> Group:
+    members = sorted(id for group in groups for id in group.members)
+    return Group(tuple(members), groups[0].module, count=len(groups))

@@ -1,0 +1,88 @@
+"""Which module of the model each node of a graph belongs to, as far as names tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from spago.ag import Constant, Node, Operator
+from spago.ag.graph import Graph
+from spago.graphviz._options import Names
+
+Path: TypeAlias = tuple[str, ...]
+"""The modules that a node is in, outermost first, such as `("encoder", "layers.0")`."""
+
+
+def node_names(names: Names | None) -> dict[Node, str]:
+    """Return the names that a model or a mapping gives to nodes."""
+    if names is None:
+        return {}
+    if isinstance(names, Mapping):
+        return dict(names)
+    return {parameter: name for name, parameter in names.named_parameters() if isinstance(parameter, Node)}
+
+
+def split_name(name: str) -> tuple[Path, str]:
+    """Return the modules that a dotted name tells of, and what is left; a number goes with the list that it counts.
+
+    Examples:
+        >>> split_name("encoder.layers.0.weight")
+        (('encoder', 'layers.0'), 'weight')
+        >>> split_name("0.5"), split_name("see p. 7")
+        (((), '0.5'), ((), 'see p. 7'))
+    """
+    words = name.split(".")
+    if not all(word.isidentifier() or word.isdecimal() for word in words) or all(word.isdecimal() for word in words):
+        return (), name
+    path: list[str] = []
+    for word in words[:-1]:
+        if word.isdecimal() and path:
+            path[-1] += f".{word}"
+        else:
+            path.append(word)
+    return tuple(path), words[-1]
+
+
+def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
+    """Return the module of each node, given the names of the leaves.
+
+    A leaf is in the module that its name tells. An operator is where its leaves are. Operators that use none were
+    created between two that do, and belong to the innermost module that both of these are in.
+    """
+    paths: list[Path] = [()] * len(graph)
+    for id, name in names.items():
+        paths[id] = split_name(name)[0]
+    named = [bool(path) for path in paths]
+
+    operators = [id for id, node in enumerate(graph.nodes) if isinstance(node, Operator)]
+    operators.sort(key=lambda id: graph.nodes[id].number)
+    own: dict[int, Path] = {}
+    for id in operators:
+        leaves = [paths[operand] for operand in graph.operands[id] if named[operand]]
+        if leaves:
+            own[id] = common_path(leaves)
+    before: Path = ()
+    waiting: list[int] = []
+    for id in operators:
+        if id not in own:
+            waiting.append(id)
+            continue
+        for between in waiting:
+            paths[between] = common_path([before, own[id]])
+        paths[id] = before = own[id]
+        waiting.clear()
+    for id, node in enumerate(graph.nodes):
+        if isinstance(node, Constant) and graph.edges.get(id):
+            paths[id] = paths[graph.edges[id][0]]
+    return paths
+
+
+def common_path(paths: list[Path]) -> Path:
+    """Return the beginning that all paths share."""
+    shared = paths[0]
+    for path in paths[1:]:
+        same = 0
+        while same < min(len(shared), len(path)) and shared[same] == path[same]:
+            same += 1
+        shared = shared[:same]
+    return shared

@@ -1,0 +1,101 @@
+"""What a picture shows, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
+
+from spago.ag import Node, TimeStepHandler
+
+Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
+ShapesOn: TypeAlias = Literal["nodes", "edges", "none"]
+ColorBy: TypeAlias = Literal["role", "gradient", "none"]
+
+
+class HasNamedParameters(Protocol):
+    """A model that knows the names of its parameters, as every `nn.Module` does."""
+
+    def named_parameters(self) -> Iterable[tuple[str, Any]]:
+        """The parameters with their dotted names."""
+        ...
+
+
+Names: TypeAlias = HasNamedParameters | Mapping[Node, str]
+"""Where names come from: a model, or a mapping from nodes."""
+
+
+class Options(TypedDict, total=False):
+    """What all functions of this package take, by keyword.
+
+    Attributes:
+        names: A model, or a mapping from nodes to names. The parameters of a model are shown by their dotted names.
+        time_steps: Frame the nodes of each time step.
+        clusters: How deep to frame the modules that dotted names tell of; 0 for no frames, by default all of them. An
+            operator belongs to the module whose parameters it uses, or that was at work when it was created.
+        max_nodes: Fold modules, then what is repeated, until this many nodes are drawn at most; at least 5.
+        shapes: On the "nodes" (the default), on the "edges", or "none".
+        dtypes: Whether dtypes stand beside the shapes.
+        ids: Whether nodes show their number in the graph.
+        values: Up to how many elements a value is shown; by default 1. NaN and Inf are marked in red for any size.
+        gradients: Whether nodes show the norm of the gradient that they hold.
+        color: By the "role" of nodes (the default), by the norm of the "gradient" they hold, or "none".
+        align_leaves: Whether all leaves stand at one end; where no frames are drawn.
+        direction: Where the results are: "LR" at the right (the default), "TB", "RL" or "BT".
+    """
+
+    names: Names | None
+    time_steps: TimeStepHandler | None
+    clusters: int | None
+    max_nodes: int | None
+    shapes: ShapesOn
+    dtypes: bool
+    ids: bool
+    values: int
+    gradients: bool
+    color: ColorBy
+    align_leaves: bool
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The options of one picture, checked; `Options` says what they mean."""
+
+    names: Names | None = None
+    time_steps: TimeStepHandler | None = None
+    clusters: int | None = None
+    max_nodes: int | None = None
+    shapes: ShapesOn = "nodes"
+    dtypes: bool = False
+    ids: bool = False
+    values: int = 1
+    gradients: bool = False
+    color: ColorBy = "role"
+    align_leaves: bool = False
+    direction: Direction = "LR"
+
+    @classmethod
+    def of(cls, options: Options) -> Look:
+        """Return the look that options ask for.
+
+        Raises:
+            TypeError: For an option that does not exist.
+            ValueError: For a value that an option does not have.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"graphviz: expected one of the options {', '.join(known)}, got {name!r}")
+        look = cls(**options)
+        _check("shapes", look.shapes, ("nodes", "edges", "none"))
+        _check("color", look.color, ("role", "gradient", "none"))
+        _check("direction", look.direction, ("LR", "TB", "RL", "BT"))
+        if look.max_nodes is not None and look.max_nodes < 5:
+            raise ValueError(f"graphviz: expected max_nodes of at least 5, got {look.max_nodes}")
+        return look
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"graphviz: expected {name} to be one of {', '.join(known)}, got {value!r}")

