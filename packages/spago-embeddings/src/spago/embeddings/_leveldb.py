@@ -1,0 +1,342 @@
+"""Stores on disk, in LevelDB.
+
+What LevelDB leaves open is closed here (each line was seen to go wrong):
+
+- With default settings a flipped bit in a table gives wrong values. Every read verifies checksums, and a database is
+  opened with paranoid checks.
+- A log whose end is missing opens without a word. A marker file holds the number of the last acknowledged batch; a
+  database that is behind it does not open.
+- A second open in one process fails, and drops the lock that keeps other processes out. A process opens a database
+  once and shares it, whatever the paths that lead to it.
+- A forked child can write into its parent's log. A store works in the process that opened it alone.
+- A write that failed half-way leaves a torn log, and LevelDB would go on behind the tear. The database is opened
+  again before the next write.
+- Opening what does not exist leaves a folder behind. Existence is tested first.
+
+Keys of the database: `d` the database itself, `h` + name the header of a store, `r` + name + NUL + key its records.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from zlib import crc32
+
+from spago.embeddings._marker import Marker
+from spago.embeddings._record import damaged_record
+from spago.embeddings._store import (
+    Attributes,
+    DamagedStoreError,
+    StoreError,
+    StoreLockedError,
+    name_bytes,
+)
+from spago.mat.addons import require
+
+if sys.platform != "win32":
+    import fcntl
+
+FORMAT = 1
+DATABASE = b"d"
+MARKER = "SEQUENCE"
+_SETTINGS: dict[str, Any] = {
+    "paranoid_checks": True,
+    "write_buffer_size": 16 << 20,
+    "bloom_filter_bits": 10,  # a word that is not there costs no read
+    "compression": None,  # the bits of float vectors hardly shrink; without it, writing is up to 1.4 times as fast
+}
+
+
+def _plyvel() -> Any:
+    return require("plyvel", "plyvel_next", install="spago-embeddings", purpose="LevelDBRepository")
+
+
+class Header:
+    """What is kept about one store, in memory and in the database; changed only while writing."""
+
+    def __init__(self, name: str) -> None:
+        self.key = b"h" + name_bytes(name)
+        self.prefix = b"r" + name_bytes(name) + b"\0"
+        self.version = 0
+        self.written = False
+        self.count = 0
+        self.attributes: dict[str, int | str] = {}
+
+    def read(self, db: Any, path: Path) -> None:
+        """Take over what the database says."""
+        content = db.get(self.key, verify_checksums=True)
+        fields = {} if content is None else unpack(content, path)
+        self.written = content is not None
+        self.count = fields.get("count", 0)
+        self.attributes = fields.get("attributes", {})
+
+    def pack(self, count: int, attributes: Attributes) -> bytes:
+        """Return the header's bytes with that content."""
+        return pack({"format": FORMAT, "count": count, "attributes": dict(attributes)})
+
+
+def pack(fields: dict[str, Any]) -> bytes:
+    """Return the bytes of a header: a CRC-32, then JSON."""
+    content = json.dumps(fields, sort_keys=True).encode()
+    return crc32(content).to_bytes(4, "little") + content
+
+
+def unpack(content: bytes, path: Path) -> dict[str, Any]:
+    """Return what a header holds; DamagedStoreError when it is damaged."""
+    if crc32(content[4:]).to_bytes(4, "little") != content[:4]:
+        raise DamagedStoreError(f"{path}: expected a header whose checksum is right, got a wrong one; repair the store")
+    fields: dict[str, Any] = json.loads(content[4:])
+    if fields["format"] != FORMAT:
+        raise DamagedStoreError(
+            f"{path}: expected a store of format {FORMAT}, got {fields['format']}; was it written by a newer release?"
+        )
+    return fields
+
+
+class Database:
+    """One open database, shared by all repositories of this process that stand for its folder.
+
+    As a context manager it hands out the database for reading: the database is not closed inside the block, and
+    errors of LevelDB come out as errors of this package.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.users = 0
+        self.pid = os.getpid()
+        self.sequence = 0
+        self.headers: dict[str, Header] = {}
+        self.marker = Marker(path / MARKER)
+        self._db: Any = None
+        self._closed = False
+        self._failed = False
+        self._writing = threading.RLock()
+        self._readers = 0
+        self._changed = threading.Condition()
+        self._open(create=not exists(path))
+
+    def _open(self, create: bool) -> None:
+        """Open LevelDB and compare it with the marker."""
+        db = open_leveldb(self.path, create)
+        try:
+            self._take_over(db)
+        except BaseException as error:
+            db.close()
+            if isinstance(error, _plyvel().Error):
+                raise _translate(error, self.path) from error
+            raise
+        self._db, self._failed = db, False
+
+    def _take_over(self, db: Any) -> None:
+        acknowledged = self.marker.read()
+        content = db.get(DATABASE, verify_checksums=True)
+        if content is None:
+            with db.iterator(include_value=False) as iterator:
+                foreign = next(iterator, None) is not None
+            if foreign:
+                raise DamagedStoreError(f"{self.path}: expected a store of embeddings, got another LevelDB database")
+            sequence = 0
+        else:
+            sequence = unpack(content, self.path)["sequence"]
+        if acknowledged is None:
+            raise DamagedStoreError(f"{self.marker.path}: expected this file of a store, found none; repair the store")
+        if acknowledged > sequence:
+            raise DamagedStoreError(
+                f"{self.path}: expected {acknowledged} batches, got {sequence}: the last "
+                f"{acknowledged - sequence} are lost; repair the store to go on with what is left"
+            )
+        self.sequence = sequence
+        for header in self.headers.values():
+            header.read(db, self.path)
+
+    def check_process(self) -> None:
+        """Raise StoreError in a process that was forked from the one that opened the database."""
+        if os.getpid() != self.pid:
+            raise StoreError(
+                f"{self.path}: expected to be used in process {self.pid}, which opened it, got process {os.getpid()}; "
+                "open stores after the fork, in one process"
+            )
+
+    def __enter__(self) -> Any:
+        self.check_process()
+        with self._changed:
+            if self._db is None:
+                self._open_again()
+            self._readers += 1
+            return self._db
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._readers -= 1
+            if not self._readers:
+                self._changed.notify_all()
+        if error is not None and isinstance(error, _plyvel().Error):
+            raise _translate(error, self.path) from error
+
+    def _open_again(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path}: expected an open store, got a closed one; open the repository again")
+        self._open(create=False)
+
+    def header(self, name: str) -> Header:
+        """Return the header of the store of that name, the same object each time."""
+        with self as db, self._changed:
+            header = self.headers.get(name)
+            if header is None:
+                header = Header(name)
+                header.read(db, self.path)
+                self.headers[name] = header
+            return header
+
+    def write(
+        self,
+        header: Header,
+        puts: dict[bytes, bytes],
+        deletes: Iterable[bytes] = (),
+        attributes: Attributes | None = None,
+        *,
+        sync: bool,
+    ) -> int:
+        """Write one atomic batch with the store's new header, and return how many records were removed.
+
+        The keys are those of the store; its prefix is added here.
+        """
+        self.check_process()
+        with self._writing:
+            if self._failed:
+                self._close_database()
+            with self as db:
+                prefix = header.prefix
+                batch = db.write_batch(sync=sync)
+                added = len(puts) - _count(db, prefix, puts, self.path)
+                for key, value in puts.items():
+                    batch.put(prefix + key, value)
+                deletes = set(deletes)
+                removed = _count(db, prefix, deletes, self.path)
+                for key in deletes:
+                    batch.delete(prefix + key)
+                count = header.count + added - removed
+                attributes = header.attributes if attributes is None else dict(attributes)
+                self._commit(batch, header, header.pack(count, attributes))
+                header.count, header.attributes, header.written = count, dict(attributes), True
+        return removed
+
+    def forget(self, header: Header, *, sync: bool) -> None:
+        """Remove the header of a store that has no records."""
+        with self._writing, self as db:
+            self._commit(db.write_batch(sync=sync), header, None)
+            header.attributes, header.written = {}, False
+
+    def _commit(self, batch: Any, header: Header, content: bytes | None) -> None:
+        if content is None:
+            batch.delete(header.key)
+        else:
+            batch.put(header.key, content)
+        batch.put(DATABASE, pack({"format": FORMAT, "sequence": self.sequence + 1}))
+        try:
+            batch.write()
+        except BaseException:
+            self._failed = True
+            raise
+        self.sequence += 1
+        header.version += 1
+        self.marker.write(self.sequence)
+
+    def _close_database(self) -> None:
+        """Close LevelDB when the last reader is done; the next one to need it opens it again."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._readers)
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def close(self) -> None:
+        """Close for good."""
+        with self._writing:
+            self._closed = True
+            self._close_database()
+            self.marker.close()
+
+    def abandon(self) -> None:
+        """Keep the parent's database from being closed by a forked child, where its threads are missing."""
+        if self._db is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
+
+
+def _count(db: Any, prefix: bytes, keys: Iterable[bytes], path: Path) -> int:
+    """Return how many of the keys are there."""
+    return sum(record is not None for record in get_many(db, prefix, list(keys), path))
+
+
+def get_many(db: Any, prefix: bytes, keys: Sequence[bytes], path: Path) -> list[bytes | None]:
+    """Return the records of the keys; DamagedRecordError names the one whose block is damaged."""
+    read = db.get
+    try:
+        return [read(prefix + key, None, verify_checksums=True) for key in keys]
+    except _plyvel().CorruptionError:
+        for key in keys:  # the slow way, to find the one to name
+            get(db, prefix, key, path)
+        raise
+
+
+def get(db: Any, prefix: bytes, key: bytes, path: Path) -> bytes | None:
+    """Return the record of the key; DamagedRecordError names it when its block is damaged."""
+    try:
+        record: bytes | None = db.get(prefix + key, None, verify_checksums=True)
+        return record
+    except _plyvel().CorruptionError as error:
+        raise damaged_record(str(path), key, f"a block whose checksum is right, got: {error}") from error
+
+
+def _translate(error: BaseException, path: Path) -> StoreError:
+    """Return the error of this package for one of LevelDB."""
+    if isinstance(error, _plyvel().CorruptionError):
+        return DamagedStoreError(f"{path}: expected whole files, got: {error}; repair the store")
+    if "lock " in str(error):
+        return _locked(path)
+    return StoreError(f"{path}: expected LevelDB to read and write, got: {error}")
+
+
+def _locked(path: Path) -> StoreLockedError:
+    return StoreLockedError(
+        f"{path}: expected a store that no other process has open, got one whose lock is held ({path / 'LOCK'}); "
+        "close it there first"
+    )
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a database in the folder."""
+    return (path / "CURRENT").is_file()
+
+
+def open_leveldb(path: Path, create: bool) -> Any:
+    """Open LevelDB at the path."""
+    plyvel = _plyvel()
+    try:
+        return plyvel.DB(str(path), create_if_missing=create, **_SETTINGS)
+    except plyvel.Error as error:
+        raise _translate(error, path) from error
+
+
+def rebuild(path: Path) -> None:
+    """Let LevelDB make a new database of what it can read of the files; it takes no lock by itself."""
+    plyvel = _plyvel()
+    with (path / "LOCK").open("a") as file:
+        if sys.platform != "win32":
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise _locked(path) from error
+        try:
+            plyvel.repair_db(str(path), paranoid_checks=True)
+        except plyvel.Error as error:
+            raise _translate(error, path) from error
