@@ -10,6 +10,7 @@ for an array without axes is a NumPy scalar.
 from spago.mat import rand
 from spago.mat._binary import marshal, marshal_matrix, read_matrix, unmarshal, unmarshal_matrix
 from spago.mat._constructors import eye, full, one_hot, ones, resize, zeros
+from spago.mat._crf import CRFLattice, CRFScores, crf_counts, crf_expectations, crf_forward, crf_k_best, crf_score
 from spago.mat._erf import erf, erfc, gelu, gelu_grad, normal_cdf, normal_pdf
 from spago.mat._errors import FormatError, ShapeError
 from spago.mat._layer_statistics import layer_statistics, standardize
@@ -24,11 +25,18 @@ from spago.mat._types import Array
 
 __all__ = [
     "Array",
+    "CRFLattice",
+    "CRFScores",
     "FormatError",
     "LSTMSteps",
     "Packing",
     "ShapeError",
     "check_lengths",
+    "crf_counts",
+    "crf_expectations",
+    "crf_forward",
+    "crf_k_best",
+    "crf_score",
     "erf",
     "erfc",
     "eye",
