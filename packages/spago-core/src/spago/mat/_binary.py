@@ -8,6 +8,7 @@ A matrix has two axes: a number is stored as 1 x 1, an array of one axis as a co
 
 import struct
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ Bytes = bytes | bytearray | memoryview
 
 _DENSE = struct.Struct("<BQQ")
 _TAG = struct.Struct("<BQ")
-_DTYPES = (np.dtype("<f4"), np.dtype("<f8"))
+_DTYPES: tuple[np.dtype[np.floating[Any]], ...] = (np.dtype("<f4"), np.dtype("<f8"))
 
 
 def marshal(x: Array) -> bytes:
@@ -66,7 +67,7 @@ def unmarshal(data: Bytes) -> Array:
     kind, rows, columns = _DENSE.unpack_from(view)
     if kind >= len(_DTYPES):
         raise FormatError(f"unmarshal: expected 0 (float32) or 1 (float64) as first byte, got {kind}; is it a matrix?")
-    dtype = _DTYPES[kind]
+    dtype: np.dtype[np.floating[Any]] = _DTYPES[kind]
     expected = _DENSE.size + rows * columns * dtype.itemsize
     if len(view) != expected:
         raise FormatError(

@@ -5,10 +5,11 @@ The bounds were measured against mpmath; eps is 2^-52 for float64 and 2^-23 for 
 
 import numpy as np
 
+from spago.mat._pieces import in_pieces
 from spago.mat._types import Array
 
 
-@np.errstate(all="ignore")
+@in_pieces
 def sigmoid(x: Array) -> Array:
     """Logistic function: y = 1 / (1 + exp(-x)).
 
@@ -30,7 +31,7 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-@np.errstate(all="ignore")
+@in_pieces
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of the logistic function: y = ln σ(x) = min(x, 0) - ln(1 + exp(-|x|)).
 
@@ -51,7 +52,7 @@ def log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-@np.errstate(all="ignore")
+@in_pieces
 def softplus(x: Array, beta: float = 1.0, threshold: float = np.inf) -> Array:
     """Smooth maximum of x and 0: y = ln(1 + exp(beta x)) / beta, and y = x where x > threshold.
 
@@ -79,7 +80,7 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = np.inf) -> Array:
     return y if threshold == np.inf else np.where(x > threshold, x, y)
 
 
-@np.errstate(all="ignore")
+@in_pieces
 def mish(x: Array) -> Array:
     """Mish: y = x tanh(ln(1 + exp(x))).
 
@@ -101,7 +102,7 @@ def mish(x: Array) -> Array:
     return y
 
 
-@np.errstate(all="ignore")
+@in_pieces
 def mish_grad(x: Array) -> Array:
     """Derivative of Mish: y = n / (n + 2) + 4 x e (1 + e) / (n + 2)², with e = exp(x) and n = e (e + 2).
 

@@ -93,7 +93,7 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool 
 def shift_by_maximum(x: Array, axis: int) -> tuple[Array, Array]:
     """Scores and their maximum along an axis, such that their difference is never inf - inf.
 
-    An infinite maximum is replaced by 0; where it is +inf, the scores are replaced by 0 for +inf and -inf for all others.
+    An infinite maximum becomes 0. Where it was +inf, the scores become 0 (those of +inf) and -inf (all others).
     """
     top: Array = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     if np.isfinite(top).all():
