@@ -249,5 +249,4 @@ def _places(scores: Array, ranks: Ints) -> Ints:
         return places
     order = np.argsort(-scores, axis=-1, kind="stable")
     ranks = np.broadcast_to(ranks, scores.shape[:2])
-    places = np.take_along_axis(order, ranks[..., None], axis=-1)[..., 0]
-    return places
+    return np.take_along_axis(order, ranks[..., None], axis=-1)[..., 0]
