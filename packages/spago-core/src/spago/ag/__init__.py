@@ -20,11 +20,37 @@ Examples:
 """
 
 from spago.ag import _syntax as _syntax
-from spago.ag._activations import relu, sigmoid, tanh
-from spago.ag._arithmetic import add, div, mul, neg, pow, square, sub
+from spago.ag._activations import (
+    celu,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    mish,
+    positive_elu,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softshrink,
+    softsign,
+    swish,
+    swish_b,
+    tanh,
+    threshold,
+)
+from spago.ag._arithmetic import add, astype, clip, div, maximum, minimum, mul, neg, pow, sub, where
 from spago.ag._backward import backward, backward_many, release_graph
+from spago.ag._dropout import dropout
+from spago.ag._einsum import einsum
+from spago.ag._elementary import abs, cos, exp, identity, log, reciprocal, sin, sqrt, square, tan
 from spago.ag._gradients import Scatter
-from spago.ag._linear_algebra import linear, matmul
+from spago.ag._indexing import gather, getitem, take
+from spago.ag._joining import append_rows, concat, split, stack, unstack
+from spago.ag._linear_algebra import affine, biaffine, bilinear, dot, linear, matmul, matmul_t
 from spago.ag._modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from spago.ag._node import (
     Constant,
@@ -39,9 +65,11 @@ from spago.ag._node import (
     stop_grad,
     var,
 )
-from spago.ag._reductions import mean, sum
+from spago.ag._pooling import max_pooling
+from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
 from spago.ag._rules import Binary, Joint, Rule, Unary, binary, operator, unary
-from spago.ag._shaping import concat, getitem, reshape, transpose
+from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
+from spago.ag._softmax import log_softmax, logsumexp, softmax, sparsemax, sparsemax_loss
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
 
@@ -61,35 +89,99 @@ __all__ = [
     "Unary",
     "Variable",
     "Wrapper",
+    "abs",
     "add",
+    "affine",
+    "append_rows",
     "as_array",
+    "astype",
     "backward",
     "backward_many",
+    "biaffine",
+    "bilinear",
     "binary",
+    "broadcast_to",
+    "celu",
+    "clip",
     "concat",
+    "cos",
+    "cumsum",
     "detect_anomaly",
     "div",
+    "dot",
+    "dropout",
+    "einsum",
+    "elu",
     "enable_grad",
+    "exp",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "gather",
+    "gelu",
     "getitem",
+    "hard_sigmoid",
+    "hard_tanh",
+    "identity",
     "is_grad_enabled",
+    "leaky_relu",
     "linear",
+    "log",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
     "matmul",
+    "matmul_t",
+    "max",
+    "max_pooling",
+    "maximum",
     "mean",
+    "min",
+    "minimum",
+    "mish",
     "mul",
     "neg",
     "no_grad",
+    "norm",
     "operator",
+    "pad",
+    "positive_elu",
     "pow",
-    "relu",
+    "reciprocal",
     "release_graph",
+    "relu",
     "reshape",
+    "roll",
+    "selu",
     "sigmoid",
+    "silu",
+    "sin",
+    "softmax",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "sparsemax",
+    "sparsemax_loss",
+    "split",
+    "sqrt",
     "square",
+    "squeeze",
+    "stack",
+    "std",
     "stop_grad",
     "sub",
     "sum",
+    "swapaxes",
+    "swish",
+    "swish_b",
+    "take",
+    "tan",
     "tanh",
+    "threshold",
     "transpose",
     "unary",
+    "unstack",
     "var",
+    "variance",
+    "where",
 ]

@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Matrix products, and what is built on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from spago.ag._arithmetic import add
+from spago.ag._gradients import sum_to_shape
+from spago.ag._node import Node, Operand
 from spago.ag._rules import Binary, Joint, binary, operator
+from spago.ag._shaping import swapaxes
 from spago.mat import Array, ShapeError
 
 
@@ -51,6 +55,34 @@ def matmul(a: Array, b: Array) -> Binary:
     return np.matmul(a, b), pullback_a, pullback_b
 
 
+def matmul_t(a: Operand, b: Operand) -> Node:
+    """Matrix product aᵀ · b, where aᵀ has the last two axes of a exchanged.
+
+    Args:
+        a: Shape (..., D, N).
+        b: Shape (..., D, M) or (D,).
+
+    Raises:
+        ShapeError: When a is no matrix, or the inner sizes differ.
+    """
+    if len(np.shape(a)) < 2 or not np.shape(b) or np.shape(a)[-2] != np.shape(b)[-2 if len(np.shape(b)) > 1 else 0]:
+        raise ShapeError(f"MatmulT: expected a (..., D, N) and b (..., D, M) or (D,), got {np.shape(a)}, {np.shape(b)}")
+    return matmul(swapaxes(a, -1, -2), b)
+
+
+@binary
+def dot(a: Array, b: Array) -> Binary:
+    """Sum of the element-wise product, over all axes: Σ a ⊙ b.
+
+    Raises:
+        ShapeError: When the shapes differ.
+    """
+    if np.shape(a) != np.shape(b):
+        raise ShapeError(f"Dot: expected two equal shapes, got {np.shape(a)} and {np.shape(b)}; see also matmul")
+    y: Array = np.dot(np.ravel(a), np.ravel(b))
+    return y, lambda g: g * b, lambda g: g * a
+
+
 @operator
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Joint:
     """Affine map of the last axis: y = x · weightᵀ + bias.
@@ -84,3 +116,117 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Joint:
         return gradients if bias is None else (*gradients, g_rows.sum(axis=0) if needs[2] else None)
 
     return y.reshape(*x.shape[:-1], weight.shape[0]), pullback
+
+
+def affine(b: Operand, w1: Operand, x1: Operand, *more: Operand | None) -> Node:
+    """Affine map of one input or several: b + w1 · x1 + w2 · x2, and so on.
+
+    Here inputs are columns, as in equations; `linear` is for rows, as in data.
+
+    Args:
+        b: The shape of the result, or what broadcasts to it.
+        w1: Shape (M, D).
+        x1: Shape (D,), or (D, N) for N inputs.
+        more: w2, x2, and so on, in pairs. A pair whose input is None is left out.
+
+    Returns:
+        Shape (M,) or (M, N).
+
+    Raises:
+        ShapeError: When the sizes do not agree.
+        TypeError: When an input is missing.
+    """
+    if len(more) % 2:
+        raise TypeError(f"affine: expected weights and inputs in pairs, got {len(more)} operands after the first pair")
+    pairs = [(w, x) for w, x in zip(more[::2], more[1::2], strict=True) if x is not None]
+    y: Node = _affine(b, w1, x1, *(operand for pair in pairs for operand in pair))
+    return y
+
+
+@operator
+def _affine(b: Array, *pairs: Array) -> Joint:
+    ws, xs = pairs[::2], pairs[1::2]
+    for w, x in zip(ws, xs, strict=True):
+        if w.ndim != 2 or x.ndim not in (1, 2) or w.shape[1] != x.shape[0]:
+            raise ShapeError(f"Affine: expected w (M, D) and x (D,) or (D, N), got {w.shape} and {x.shape}")
+    products = [w @ x for w, x in zip(ws, xs, strict=True)]
+    shape = products[0].shape
+    shapes = [b.shape, *(p.shape for p in products)]
+    if any(p.shape != shape for p in products) or _broadcast(b.shape, shape) != shape:
+        raise ShapeError(f"Affine: expected b and all w · x of one shape, got {shapes}")
+    y: Array = products[0] + b
+    for product in products[1:]:
+        y = y + product
+
+    def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        gradients: list[Any] = [sum_to_shape(g, b.shape) if needs[0] else None]
+        for i, (w, x) in enumerate(zip(ws, xs, strict=True)):
+            gradients.append((np.multiply.outer(g, x) if x.ndim == 1 else g @ x.T) if needs[2 * i + 1] else None)
+            gradients.append(w.T @ g if needs[2 * i + 2] else None)
+        return tuple(gradients)
+
+    return y, pullback
+
+
+@operator
+def _bilinear(w: Array, x1: Array, x2: Array) -> Joint:
+    if w.ndim != 2 or not x1.ndim or x1.shape[:-1] != x2.shape[:-1] or (x1.shape[-1], x2.shape[-1]) != w.shape:
+        shapes = f"{w.shape}, {x1.shape} and {x2.shape}"
+        raise ShapeError(f"Bilinear: expected w (D1, D2), x1 (..., D1) and x2 (..., D2), got {shapes}")
+    rows: Array = x1 @ w
+
+    def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        scale = np.expand_dims(g, -1)
+        scaled = scale * x2
+        return (
+            x1.reshape(-1, x1.shape[-1]).T @ scaled.reshape(-1, x2.shape[-1]) if needs[0] else None,
+            scaled @ w.T if needs[1] else None,
+            scale * rows if needs[2] else None,
+        )
+
+    return np.einsum("...i,...i->...", rows, x2), pullback
+
+
+def bilinear(w: Operand, x1: Operand, x2: Operand) -> Node:
+    """Bilinear form x1ᵀ · w · x2.
+
+    Args:
+        w: Shape (D1, D2).
+        x1: Shape (..., D1).
+        x2: Shape (..., D2).
+
+    Returns:
+        Shape (...).
+
+    Raises:
+        ShapeError: When the sizes do not agree.
+    """
+    y: Node = _bilinear(w, x1, x2)
+    return y
+
+
+def biaffine(w: Operand, u: Operand, v: Operand, b: Operand, x1: Operand, x2: Operand) -> Node:  # noqa: PLR0917
+    """Bilinear form with linear terms and a constant: x1ᵀ · w · x2 + uᵀ · x1 + vᵀ · x2 + b.
+
+    Args:
+        w: Shape (D1, D2).
+        u: Shape (D1,).
+        v: Shape (D2,).
+        b: Shape ().
+        x1: Shape (..., D1).
+        x2: Shape (..., D2).
+
+    Returns:
+        Shape (...).
+
+    Raises:
+        ShapeError: When the sizes do not agree.
+    """
+    return add(add(add(bilinear(w, x1, x2), matmul(x1, u)), matmul(x2, v)), b)
+
+
+def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return np.broadcast_shapes(a, b)
+    except ValueError:
+        return None

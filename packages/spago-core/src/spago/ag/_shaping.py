@@ -1,33 +1,46 @@
-"""Shapes, order of axes, selections, joining and splitting."""
+"""Shapes and the order of axes: the same elements, arranged anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from spago.ag._gradients import Scatter
-from spago.ag._node import Node, Operand
-from spago.ag._rules import Joint, Unary, operator, unary
+from spago.ag._gradients import sum_to_shape
+from spago.ag._reductions import Axis, axes_of, axis_of
+from spago.ag._rules import Unary, unary
 from spago.mat import Array, ShapeError
 
 
 @unary
-def reshape(x: Array, shape: Sequence[int]) -> Unary:
-    """The same elements in row-major order in another shape; one size may be -1."""
+def reshape(x: Array, shape: int | Sequence[int]) -> Unary:
+    """The same elements in row-major order in another shape; one size may be -1.
+
+    Raises:
+        ShapeError: When the sizes do not give the number of elements of x.
+    """
     try:
-        y = x.reshape(tuple(shape))
+        y = x.reshape(shape)
     except ValueError as error:
-        raise ShapeError(f"Reshape: expected a shape of {x.size} elements for {x.shape}, got {tuple(shape)}") from error
+        raise ShapeError(f"Reshape: expected a shape of {x.size} elements for {x.shape}, got {shape}") from error
     return y, lambda g: g.reshape(x.shape)
 
 
 @unary
+def flatten(x: Array) -> Unary:
+    """All elements in row-major order, in one axis."""
+    return x.reshape(-1), lambda g: g.reshape(x.shape)
+
+
+@unary
 def transpose(x: Array, axes: Sequence[int] | None = None) -> Unary:
-    """The axes in another order, reversed by default."""
+    """The axes in another order, reversed by default.
+
+    Raises:
+        ShapeError: When axes are not those of x.
+    """
     if axes is None:
-        return x.T, lambda g: np.transpose(g)
+        return x.T, np.transpose
     try:
         y = x.transpose(tuple(axes))
     except ValueError as error:
@@ -37,37 +50,97 @@ def transpose(x: Array, axes: Sequence[int] | None = None) -> Unary:
 
 
 @unary
-def getitem(x: Array, index: Any) -> Unary:
-    """The elements that a NumPy index selects: numbers, slices, `...`, None, and arrays of integers or booleans.
-
-    What is selected twice receives both gradients.
-    """
-    try:
-        y: Array = x[index]
-    except (IndexError, TypeError) as error:
-        raise IndexError(f"Getitem: {error}; the shape is {x.shape}") from error
-    repeats = any(isinstance(i, (list, np.ndarray)) for i in (index if isinstance(index, tuple) else (index,)))
-    return y, lambda g: Scatter(index, g, repeats=repeats)
-
-
-@operator
-def _concat(*xs: Array, axis: int) -> Joint:
-    try:
-        y: Array = np.concatenate(xs, axis=axis)
-    except ValueError as error:
-        shapes = [x.shape for x in xs]
-        raise ShapeError(f"Concat: expected shapes that agree except along axis {axis}, got {shapes}") from error
-    ends = np.cumsum([x.shape[axis] for x in xs])[:-1]
-    return y, lambda g, needs: tuple(np.split(g, ends, axis=axis))
-
-
-def concat(xs: Sequence[Operand], axis: int = -1) -> Node:
-    """Join arrays along an axis that exists, the last one by default.
+def swapaxes(x: Array, axis1: int, axis2: int) -> Unary:
+    """Two axes exchanged.
 
     Raises:
-        ShapeError: When xs is empty, or shapes differ elsewhere than along axis.
+        ShapeError: When x has no such axis.
     """
-    if not xs:
-        raise ShapeError("Concat: expected at least one array, got none")
-    result: Node = _concat(*xs, axis=axis)
-    return result
+    i, j = axis_of(x, axis1, "Swapaxes"), axis_of(x, axis2, "Swapaxes")
+    return x.swapaxes(i, j), lambda g: g.swapaxes(i, j)
+
+
+@unary
+def expand_dims(x: Array, axis: int | Sequence[int]) -> Unary:
+    """New axes of size 1 at the given places of the result.
+
+    Raises:
+        ShapeError: When the result has no such axis, or one is named twice.
+    """
+    try:
+        y: Array = np.expand_dims(x, axis if isinstance(axis, int) else tuple(axis))
+    except ValueError as error:
+        raise ShapeError(f"ExpandDims: expected new axes for an array of shape {x.shape}, got {axis}") from error
+    return y, lambda g: g.reshape(x.shape)
+
+
+@unary
+def squeeze(x: Array, axis: Axis = None) -> Unary:
+    """Without the given axes, which must have size 1; by default without all such axes.
+
+    Raises:
+        ShapeError: When an axis has another size, or does not exist.
+    """
+    axes = axes_of(x, axis, "Squeeze")
+    if axis is not None and any(x.shape[i] != 1 for i in axes):
+        raise ShapeError(f"Squeeze: expected axes of size 1, got {axis} of shape {x.shape}")
+    y: Array = np.squeeze(x, tuple(i for i in axes if x.shape[i] == 1))
+    return y, lambda g: g.reshape(x.shape)
+
+
+@unary
+def broadcast_to(x: Array, shape: Sequence[int]) -> Unary:
+    """The same elements repeated along new axes and along those of size 1, without a copy.
+
+    Raises:
+        ShapeError: When x does not broadcast to the shape.
+    """
+    try:
+        y: Array = np.broadcast_to(x, tuple(shape))
+    except ValueError as error:
+        raise ShapeError(f"BroadcastTo: expected a shape that {x.shape} broadcasts to, got {tuple(shape)}") from error
+    return y, lambda g: sum_to_shape(g, x.shape)
+
+
+@unary
+def roll(x: Array, shift: int, axis: int = -1) -> Unary:
+    """Elements shifted along an axis towards higher indices; what leaves at the end comes back at the start.
+
+    Examples:
+        >>> from spago import ag
+        >>> ag.roll(ag.var([1.0, 2.0, 3.0, 4.0]), 1).value
+        array([4., 1., 2., 3.], dtype=float32)
+    """
+    axis = axis_of(x, axis, "Roll")
+    return np.roll(x, shift, axis), lambda g: np.roll(g, -shift, axis)
+
+
+@unary
+def flip(x: Array, axis: Axis = None) -> Unary:
+    """Elements in reversed order along axes, along all of them by default."""
+    axes = axes_of(x, axis, "Flip")
+    return np.flip(x, axes), lambda g: np.flip(g, axes)
+
+
+@unary
+def pad(x: Array, widths: int | Sequence[int] | Sequence[Sequence[int]], value: float = 0.0) -> Unary:
+    """The array x with a border of a fixed value.
+
+    Args:
+        x: Any shape.
+        widths: How many elements to put before and after, as in `numpy.pad`: one number for all; `(before, after)` for
+            all axes; or one such pair an axis.
+        value: What the border is filled with.
+
+    Raises:
+        ShapeError: When widths do not fit the axes of x, or are negative.
+    """
+    try:
+        pairs = np.broadcast_to(np.asarray(widths), (x.ndim, 2)).tolist()
+        y: Array = np.pad(x, pairs, constant_values=value)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(
+            f"Pad: expected widths of at least 0, a pair (before, after) for each axis of {x.shape}, got {widths}"
+        ) from error
+    inner = tuple(slice(before, before + n) for (before, _), n in zip(pairs, x.shape, strict=True))
+    return y, lambda g: g[inner]
