@@ -13,8 +13,8 @@ class Settings:
     word_hidden_size: int = 128  # in each direction
     dropout: float = 0.5  # before and after the word-level LSTM
     word_dropout: float = 0.5  # words seen once that are shown as unknown
-    epochs: int = 10
+    epochs: int = 8
     batch_size: int = 32
-    learning_rate: float = 0.008  # at the first step; from there it falls in a straight line to 0 after the last
+    learning_rate: float = 0.01  # at the first step; from there it falls in a straight line to 0 after the last
     max_norm: float = 5.0  # of the gradient of all parameters together
     word_embedding_std: float = 0.1  # of the normal distribution that the word vectors are drawn from
