@@ -116,9 +116,39 @@ def use_nn() -> None:
     np.testing.assert_array_equal(layer.weight.value, other.weight.value)
 
 
-USES: dict[str, Callable[[], None]] = {
+def use_embeddings() -> None:
+    """A word is trained on disk, and is there when the store is opened again."""
+    from spago import embeddings
+
+    with tempfile.TemporaryDirectory() as folder:
+        with embeddings.LevelDBRepository(folder) as repository:
+            model = embeddings.Model(repository.store("words"), size=2)
+            model.set("ev", [1, 2])
+            (model.embed_many(["ev", "ev"]) * 3.0).backward()
+            for rows in model.parameters():
+                assert rows.grad is not None
+                rows.value -= 0.5 * rows.grad
+                rows.commit()
+        with embeddings.LevelDBRepository(folder) as repository:
+            vector = embeddings.Model(repository.store("words"), size=2).get("ev")
+    assert vector is not None
+    assert vector.tolist() == [-2.0, -1.0], vector
+
+
+def use_graphviz() -> None:
+    """A graph is written in the DOT language."""
+    from spago import ag, graphviz
+
+    dot = graphviz.to_dot(ag.sigmoid(ag.var(-0.8, name="x")))
+    assert "digraph {" in dot, dot
+    assert "<b>x</b>" in dot, dot
+
+
+USES = {
     "spago": use_nn,
     "spago-core": use_core_alone,
+    "spago-embeddings": use_embeddings,
+    "spago-graphviz": use_graphviz,
     "spago-nn": use_nn,
 }
 
@@ -129,7 +159,7 @@ def main() -> None:
     check_what_is_installed(distribution)
     check_the_wheel(distribution)
     check_the_packages(distribution)
-    USES.get(distribution, use_core)()
+    USES[distribution]()
     print(f"{distribution} {metadata.version(distribution)} works alone, on Python {sys.version.split()[0]}")
 
 
