@@ -47,6 +47,7 @@ from spago.ag._backward import backward, backward_many, release_graph
 from spago.ag._dropout import dropout
 from spago.ag._einsum import einsum
 from spago.ag._elementary import abs, cos, exp, identity, log, reciprocal, sin, sqrt, square, tan
+from spago.ag._gradcheck import GradientError, gradcheck
 from spago.ag._gradients import Scatter
 from spago.ag._indexing import gather, getitem, take
 from spago.ag._joining import append_rows, concat, split, stack, unstack
@@ -76,6 +77,7 @@ from spago.mat import ShapeError
 __all__ = [
     "Binary",
     "Constant",
+    "GradientError",
     "GraphError",
     "Joint",
     "Node",
@@ -120,6 +122,7 @@ __all__ = [
     "gather",
     "gelu",
     "getitem",
+    "gradcheck",
     "hard_sigmoid",
     "hard_tanh",
     "identity",
