@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
+from spago import mat
 from spago.ag._node import Constant, GraphError, Node, Operator, ReleasedOperator
 from spago.ag._time_steps import TimeStepHandler
 
@@ -97,7 +94,7 @@ class Graph:
         node = self.nodes[id]
         if node.name or isinstance(node, Operator) or node.size != 1:
             return node.name
-        return number_text(node.value.reshape(())[()])
+        return mat.format_number(node.value)
 
     def step_of(self, id: int) -> int:
         """Return the time step of a node, that of its first consumer for a constant; -1 without `time_steps`."""
@@ -114,18 +111,3 @@ class Graph:
         for id in range(len(self.nodes)):
             steps.setdefault(self.step_of(id), []).append(id)
         return dict(sorted(steps.items()))
-
-
-def number_text(x: Any) -> str:
-    """Return the shortest text that gives back a NumPy float, with an exponent below 1e-4 and from 1e6 on.
-
-    Examples:
-        >>> [number_text(np.float32(x)) for x in (7, 0.1, 123456, 1e6, 1e-5, float("inf"))]
-        ['7', '0.1', '123456', '1e+06', '1e-05', '+Inf']
-    """
-    if not np.isfinite(x):
-        return "NaN" if np.isnan(x) else "+Inf" if x > 0 else "-Inf"
-    scientific = np.format_float_scientific(x, trim="-", exp_digits=2)
-    if -4 <= int(scientific.partition("e")[2]) < 6:
-        return np.format_float_positional(x, trim="-")
-    return scientific

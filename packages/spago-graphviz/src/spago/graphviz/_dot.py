@@ -17,6 +17,7 @@ COLORS = {
     Role.FOLDED: ("#ede9fe", "#7c3aed"),
 }
 STRANGE = ("#fee2e2", "#dc2626")
+STEP_COLORS = ("#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#e6ab02", "#a6761d", "#666666")  # dark28
 _GREY = "#6b7280"
 _FONT = '"Helvetica,Arial,sans-serif"'
 
@@ -38,9 +39,8 @@ def _lines(view: View) -> Iterator[str]:
     yield f"\trankdir={look.direction};"
     yield '\tordering="in";'
     yield '\toutputorder="edgesfirst";'
-    yield '\tcolorscheme="dark28";'
     yield f"\tfontname={_FONT};"
-    yield f'\tnode [colorscheme="dark28",fontname={_FONT},fontsize=13,style=filled];'
+    yield f"\tnode [fontname={_FONT},fontsize=13,style=filled];"
     yield f'\tedge [color="{_GREY}",fontcolor="{_GREY}",fontname={_FONT},fontsize=10,arrowsize=0.7];'
     yield ""
     yield from (_edge(line) for line in view.lines)
@@ -75,7 +75,7 @@ def _framed(view: View, boxes: list[Box], depth: int, count: list[int]) -> Itera
             yield f'{tabs}\tstyle="rounded,filled"; color="#d1d5db"; fillcolor="{("#f9fafb", "#f3f4f6")[depth % 2]}";'
             yield f'{tabs}\tfontcolor="{_GREY}"; fontsize=12; labeljust=l;'
         else:
-            yield f"{tabs}\tcolor={_step_color(step)}; fontcolor={_step_color(step)}; fontsize=12;"
+            yield f'{tabs}\tcolor="{_step_color(step)}"; fontcolor="{_step_color(step)}"; fontsize=12;'
         yield from _framed(view, inside[frame], depth + 1, count)
         yield f"{tabs}}}"
 
@@ -101,7 +101,7 @@ def _colors(view: View, box: Box) -> Iterator[str]:
         fill, border = COLORS[box.role]
         # The border of a node in a time step has the colour of the step.
         yield f'fillcolor="{fill}"'
-        yield f'color="{border}"' if box.step < 0 else f"color={_step_color(box.step)}"
+        yield f'color="{border if box.step < 0 else _step_color(box.step)}"'
     elif box.heat is not None:
         yield f'fillcolor="{heat_color(box.heat)}"'
     else:
@@ -125,9 +125,8 @@ def _below(box: Box) -> Iterable[str]:
     return " · ".join((kind, *box.details[:1])), *box.details[1:]
 
 
-def _step_color(step: int) -> int:
-    """Return the number of a colour in the scheme dark28."""
-    return step % 8 + 1
+def _step_color(step: int) -> str:
+    return STEP_COLORS[step % len(STEP_COLORS)]
 
 
 def heat_color(heat: float) -> str:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from spago import mat
 from spago.ag import Constant, Node, Operator, Variable, Wrapper
-from spago.ag.graph import Graph, number_text
+from spago.ag.graph import Graph
 from spago.graphviz._fold import Group, fold, group_inputs, without_numbers
 from spago.graphviz._modules import Path, common_path, module_paths, node_names
 from spago.graphviz._options import Look
@@ -77,7 +78,9 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture: its boxes and lines in the order of ids, and which frames are time steps."""
+    """A picture: its boxes in the order of ids, the lines to each of them in the order of its operands, and which
+    frames are time steps.
+    """
 
     look: Look
     boxes: list[Box]
@@ -110,7 +113,6 @@ def view(graph: Graph, look: Look) -> View:
         # A line from a module to itself says nothing; one among nodes that play the same part says how they go on.
         if source != target or groups[source].count > 1
     ]
-    lines.sort(key=lambda line: line.source)
     steps = {_step_frame(box.step): box.step for box in boxes if box.step >= 0}
     return View(look, boxes, lines, steps)
 
@@ -191,7 +193,7 @@ def _details(look: Look, group: Group, nodes: list[Node], name: str) -> tuple[st
         if one and 0 < first.size <= look.values:
             text = value_text(first.value)
             # An unnamed number is called by its value.
-            shown = name == number_text(first.value.reshape(-1)[0]) if first.size == 1 else False
+            shown = first.size == 1 and name == mat.format_number(first.value)
             lines.append(shape if shown else f"{shape} = {text}" if shape and first.shape else text)
         else:
             lines.append(shape)
