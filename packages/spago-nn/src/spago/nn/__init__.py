@@ -5,6 +5,10 @@ is features, the one before it time, those before that batch.
 """
 
 from spago.nn._birnn import BiLSTM, BiRNN, BiState
+from spago.nn._containers import ModuleList, Sequential
+from spago.nn._crf import CRF
+from spago.nn._dropout import Dropout
+from spago.nn._embedding import Embedding
 from spago.nn._linear import Linear
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._module import LoadResult, Module
@@ -12,18 +16,23 @@ from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
 from spago.nn._recurrent import Recurrent
 
 __all__ = [
+    "CRF",
     "LSTM",
     "BiLSTM",
     "BiRNN",
     "BiState",
     "Buffer",
+    "Dropout",
+    "Embedding",
     "LSTMState",
     "Linear",
     "LoadResult",
     "Module",
+    "ModuleList",
     "Param",
     "ParameterSource",
     "Payload",
     "Recurrent",
+    "Sequential",
     "Trainable",
 ]
