@@ -64,10 +64,11 @@ def unmarshal(data: Bytes) -> Array:
     view = memoryview(data).cast("B")
     if len(view) < _DENSE.size:
         raise FormatError(f"unmarshal: expected a header of {_DENSE.size} bytes, got {len(view)}; is it truncated?")
-    kind, rows, columns = _DENSE.unpack_from(view)
+    header: tuple[int, int, int] = _DENSE.unpack_from(view)
+    kind, rows, columns = header
     if kind >= len(_DTYPES):
         raise FormatError(f"unmarshal: expected 0 (float32) or 1 (float64) as first byte, got {kind}; is it a matrix?")
-    dtype: np.dtype[np.floating[Any]] = _DTYPES[kind]
+    dtype = _DTYPES[kind]
     expected = _DENSE.size + rows * columns * dtype.itemsize
     if len(view) != expected:
         raise FormatError(

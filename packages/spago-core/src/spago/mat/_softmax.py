@@ -11,14 +11,14 @@ from spago.mat._types import Array
 
 
 @np.errstate(all="ignore")
-def softmax(x: Array, axis: int = -1) -> Array:
+def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Softmax along an axis: y_i = exp(x_i) / Σ_j exp(x_j).
 
     The relative error of y_i is at most (4 + |x_i - max x| + log2 D) eps, for rows of D elements.
 
     Args:
         x: Scores of any shape with at least one axis.
-        axis: The axis whose elements sum to 1.
+        axis: The axis, or the axes together, whose elements sum to 1.
 
     Returns:
         Shape and dtype of x. A row of -inf alone gives zeros; a row with a NaN is NaN.
@@ -90,7 +90,7 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool 
     return y if keepdims else np.squeeze(y, axis=axis)
 
 
-def shift_by_maximum(x: Array, axis: int) -> tuple[Array, Array]:
+def shift_by_maximum(x: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     """Scores and their maximum along an axis, such that their difference is never inf - inf.
 
     An infinite maximum becomes 0. Where it was +inf, the scores become 0 (those of +inf) and -inf (all others).
