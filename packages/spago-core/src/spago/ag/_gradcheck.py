@@ -150,7 +150,7 @@ def _compare(label: str, gradient: Array, expected: Array, rtol: float, atol: fl
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(excess), np.inf, excess))), off.shape)
     element = tuple(int(i) for i in worst)
     return (
-        f"{int(off.sum())} of {off.size} elements of {label} of shape {off.shape} are off, most of all element {element}"
-        f": backward gives {gradient[worst]:.4g}, central differences give {expected[worst]:.4g}, "
+        f"{int(off.sum())} of {off.size} elements of {label} of shape {off.shape} are off, "
+        f"most of all element {element}: backward gives {gradient[worst]:.4g}, central differences give {expected[worst]:.4g}, "
         f"a difference of {abs(gradient[worst] - expected[worst]):.2g}"
     )

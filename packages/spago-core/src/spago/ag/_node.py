@@ -55,10 +55,15 @@ def as_array(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
                 "convert it with .astype(np.float32)"
             )
         return array
+    if isinstance(value, list | tuple) and any(isinstance(element, Node) for element in value):
+        raise TypeError("expected a number or an array, got a sequence of nodes; join them with ag.stack or ag.concat")
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+    except ValueError as error:
         raise TypeError(f"expected a number or an array, got {type(value).__name__}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected a number or an array, got {type(value).__name__}")
+    return array.astype(np.float32)
 
 
 class Node:
