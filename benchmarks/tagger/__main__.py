@@ -18,7 +18,7 @@ def main() -> None:
     arguments = parse_arguments()
     for variable in THREADS:
         os.environ[variable] = str(arguments.threads)
-    from benchmarks.tagger import twin_training
+    from benchmarks.tagger import our_training, twin_training
     from benchmarks.tagger.result import HEADER, mean_row, row
     from benchmarks.tagger.weights import initial_weights
     from examples.tagger.data import Vocabulary
@@ -31,7 +31,7 @@ def main() -> None:
     parts = load_treebank()
     vocabulary = Vocabulary.of(parts.train)
     print(f"{settings}\n{arguments.threads} threads\n\n{HEADER}")
-    sides = [twin_training.run]
+    sides = [our_training.run, twin_training.run]
     results = []
     for seed in range(1, arguments.seeds + 1):
         weights = initial_weights(vocabulary, settings, seed)

@@ -1,6 +1,9 @@
 """The settings of the tagger: how large it is and how it learns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from spago.mat import FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +21,18 @@ class Settings:
     learning_rate: float = 0.01  # at the first step; from there it falls in a straight line to 0 after the last
     max_norm: float = 5.0  # of the gradient of all parameters together
     word_embedding_std: float = 0.1  # of the normal distribution that the word vectors are drawn from
+    seed: int = 1  # of initial weights, order of the sentences, dropout
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> "Settings":
+        """Return the settings that `texts` has under their names, as text; others are as above.
+
+        Raises:
+            FormatError: One of them is no number.
+        """
+        try:
+            return cls(**{f.name: type(f.default)(texts[f.name]) for f in fields(cls) if f.name in texts})
+        except ValueError as error:
+            raise FormatError(
+                f"settings: expected numbers, got {dict(texts)}: {error}; train the tagger again"
+            ) from None
