@@ -1,8 +1,8 @@
 """Adapters of the DOT texts: our text, read back and written as the reference writes it.
 
 Ours looks better, but tells the same: which nodes there are, in which order, called what, of which shape, and what
-leads where. It lists the lines to a node in the order of its operands, so that a - b is drawn with a first; the reference
-lists those from a node in the order of discovery, which is the order of `Graph.edges`.
+leads where. It lists the lines to a node in the order of its operands, so that a - b is drawn with a first; the
+reference lists those from a node in the order of discovery, which is the order of `Graph.edges`.
 """
 
 import re

@@ -47,7 +47,8 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
     """Return the module of each node, given the names of the leaves.
 
     A leaf is in the module that its name tells. An operator is where its leaves are. Operators that use none were
-    created between two that do, and belong to the innermost module that both of these are in.
+    created between two that do, and belong to the innermost module that both of these are in; save for a shortcut such
+    as x + f(x), which belongs to the module that it leads around.
     """
     paths: list[Path] = [()] * len(graph)
     for id, name in names.items():
@@ -56,25 +57,46 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
 
     operators = [id for id, node in enumerate(graph.nodes) if isinstance(node, Operator)]
     operators.sort(key=lambda id: graph.nodes[id].number)
-    own: dict[int, Path] = {}
-    for id in operators:
-        leaves = [paths[operand] for operand in graph.operands[id] if named[operand]]
-        if leaves:
-            own[id] = common_path(leaves)
+    own = {id: found for id in operators if (found := [paths[leaf] for leaf in graph.operands[id] if named[leaf]])}
+    for id, found in own.items():
+        paths[id] = common_path(found)
     before: Path = ()
     waiting: list[int] = []
     for id in operators:
         if id not in own:
             waiting.append(id)
             continue
-        for between in waiting:
-            paths[between] = common_path([before, own[id]])
-        paths[id] = before = own[id]
+        _place(graph, paths, waiting, before, paths[id])
+        before = paths[id]
         waiting.clear()
+    _place(graph, paths, waiting, before, ())
     for id, node in enumerate(graph.nodes):
         if isinstance(node, Constant) and graph.edges.get(id):
             paths[id] = paths[graph.edges[id][0]]
     return paths
+
+
+def _place(graph: Graph, paths: list[Path], operators: list[int], before: Path, after: Path) -> None:
+    """Set the paths of operators that were created between one in the module before and one in the module after."""
+    shared = common_path([before, after])
+    for id in operators:
+        paths[id] = next(
+            (
+                before[:depth]
+                for depth in range(len(before), len(shared), -1)
+                if _leads_around(graph, paths, id, before[:depth])
+            ),
+            shared,
+        )
+
+
+def _leads_around(graph: Graph, paths: list[Path], id: int, module: Path) -> bool:
+    """Whether an operator joins a result of a module with what the module was given."""
+    inside = [paths[operand][: len(module)] == module for operand in graph.operands[id]]
+    return any(inside) and any(
+        not within and any(paths[user][: len(module)] == module for user in graph.edges[operand])
+        for operand, within in zip(graph.operands[id], inside, strict=True)
+    )
 
 
 def common_path(paths: list[Path]) -> Path:

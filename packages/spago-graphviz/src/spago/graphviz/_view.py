@@ -78,8 +78,13 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture: its boxes in the order of ids, the lines to each of them in the order of its operands, and which
-    frames are time steps.
+    """A picture before it is written.
+
+    Attributes:
+        look: The options.
+        boxes: In the order of ids.
+        lines: Those to each box in the order of its operands.
+        steps: Which frames are time steps, and which.
     """
 
     look: Look

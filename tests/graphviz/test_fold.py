@@ -1,0 +1,162 @@
+"""Large graphs in few nodes, and which module an operator belongs to."""
+
+import re
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from spago import ag, nn
+from spago.ag.graph import Graph
+from spago.graphviz import Picture, to_dot
+from spago.graphviz._fold import fold
+from spago.graphviz._modules import module_paths, split_name
+
+
+def names(dot: str) -> list[str]:
+    return re.findall(r"<b>(.*?)</b>", dot)
+
+
+def edges(dot: str) -> list[tuple[str, str]]:
+    """Return the edges of a text by the names of their ends."""
+    by_id = dict(re.findall(r"(\d+) \[label=<<b>(.*?)</b>", dot))
+    return [(by_id[source], by_id[target]) for source, target in re.findall(r"(\d+)->(\d+)", dot)]
+
+
+def rnn(steps: int) -> ag.Node:
+    w = ag.var(np.eye(2), name="w")
+    h: ag.Node = ag.var(np.zeros(2), name="h0")
+    for t in range(1, steps + 1):
+        h = ag.tanh(w @ h + ag.var(np.ones(2), name=f"x{t}"))
+    return h
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        self.up, self.down = nn.Linear(4, 8), nn.Linear(8, 4)
+
+    def forward(self, x: ag.Node) -> ag.Node:
+        y: ag.Node = self.down(ag.relu(self.up(x)))
+        return x + y
+
+
+class Model(nn.Module):
+    def __init__(self, depth: int) -> None:
+        self.blocks = [Block() for _ in range(depth)]
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x: ag.Node) -> ag.Node:
+        for block in self.blocks:
+            x = block(x)
+        y: ag.Node = self.head(x)
+        return y
+
+
+def named_leaves(graph: Graph, model: nn.Module) -> dict[int, str]:
+    by_name = {parameter: name for name, parameter in model.named_parameters() if isinstance(parameter, nn.Param)}
+    return {i: by_name[node] for i, node in enumerate(graph.nodes) if isinstance(node, nn.Param)}
+
+
+def test_a_graph_that_is_small_enough_is_left_alone() -> None:
+    h = rnn(2)
+    assert to_dot(h, max_nodes=len(Graph(h))) == to_dot(h)
+
+
+def test_a_chain_keeps_its_ends_and_folds_its_middle() -> None:
+    x: ag.Node = ag.var(1.0, name="x")
+    for _ in range(10_000):
+        x = -x
+    dot = to_dot(x, max_nodes=20, values=0)
+    assert len(names(dot)) <= 20
+    folded = [name for name in names(dot) if "×" in name]
+    assert len(folded) == 1
+    assert 10_000 - 20 < int(folded[0].removeprefix("Neg × ")) < 10_000
+    assert (folded[0], folded[0]) in edges(dot)
+    assert ("x", "Neg") in edges(dot)
+
+
+def test_steps_of_a_sequence_fold_into_a_loop() -> None:
+    dot = to_dot(rnn(100), max_nodes=12)
+    assert {name.partition(" ×")[0] for name in names(dot)} >= {"w", "Tanh", "Add", "Matmul"}
+    assert any(re.fullmatch(r"x\d+ … x\d+ × \d+", name) for name in names(dot))
+    loop = [edge for edge in edges(dot) if "×" in edge[0] and "×" in edge[1]]
+    assert {(source.split(" ×")[0], target.split(" ×")[0]) for source, target in loop} >= {
+        ("Matmul", "Add"),
+        ("Add", "Tanh"),
+        ("Tanh", "Matmul"),
+    }
+
+
+def test_leaves_of_different_names_fold_when_nothing_else_helps() -> None:
+    total = ag.stack([ag.var(1.0, name=name * 3) for name in "abcdefghijkl"])
+    dot = to_dot(total, max_nodes=5)
+    assert names(dot) == ["Stack", "nodes × 12"]
+
+
+def test_modules_fold_the_deepest_first() -> None:
+    model = Model(3)
+    y = model(ag.var(np.ones((5, 4)), name="x"))
+    dot = to_dot(y, names=model, max_nodes=12)
+    assert names(dot).count("blocks.0") == 1
+    assert "weight" not in names(dot)
+    chain = ["x", "blocks.0", "blocks.1", "blocks.2", "head"]
+    assert set(pairwise(chain)) <= set(edges(dot))
+    assert len(names(dot)) <= 12
+
+
+def test_equal_modules_fold_into_one() -> None:
+    model = Model(30)
+    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=6)
+    assert len(names(dot)) <= 6
+    assert any(re.fullmatch(r"blocks\.# × \d+", name) for name in names(dot))
+
+
+@pytest.mark.parametrize("max_nodes", [5, 6, 8, 13, 40, 100, 1000])
+def test_never_more_nodes_than_asked_for_and_none_is_lost(max_nodes: int) -> None:
+    model = Model(20)
+    y = ag.sum(model(ag.var(np.ones((5, 4)), name="x"))) + ag.sum(rnn(30)) + ag.var(1.0) * 2.0
+    graph = Graph(y)
+    named = named_leaves(graph, model)
+    labels = [named.get(i, graph.label(i)) for i in range(len(graph))]
+    groups = fold(graph, labels, module_paths(graph, named), max_nodes)
+    assert len(groups) <= max_nodes
+    assert sorted(i for group in groups for i in group.members) == list(range(len(graph)))
+
+
+def test_ten_thousand_nodes_fold_within_a_second() -> None:
+    h = rnn(3_300)
+    start = time.perf_counter()
+    picture = Picture(h, max_nodes=100)
+    assert len(names(picture.dot)) <= 100
+    assert time.perf_counter() - start < 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "rest"),
+    [
+        ("w", (), "w"),
+        ("encoder.layers.0.weight", ("encoder", "layers.0"), "weight"),
+        ("layers.0.1.bias", ("layers.0.1",), "bias"),
+        ("0.weight", ("0",), "weight"),
+        ("0.5", (), "0.5"),
+        ("a..b", (), "a..b"),
+        ("see p. 7", (), "see p. 7"),
+        ("", (), ""),
+    ],
+)
+def test_dotted_names_tell_of_modules(name: str, path: tuple[str, ...], rest: str) -> None:
+    assert split_name(name) == (path, rest)
+
+
+def test_operators_belong_to_the_module_at_work_when_they_were_created() -> None:
+    model = Model(2)
+    y = ag.sigmoid(model(ag.square(ag.var(np.ones((5, 4)), name="x"))))
+    graph = Graph(y)
+    named = named_leaves(graph, model)
+    paths = module_paths(graph, named)
+    found = {(graph.label(i), paths[i]) for i, node in enumerate(graph.nodes) if isinstance(node, ag.Operator)}
+    assert {path for label, path in found if label == "Relu"} == {("blocks.0",), ("blocks.1",)}
+    assert {path for label, path in found if label == "Add"} == {("blocks.0",), ("blocks.1",)}
+    assert {path for label, path in found if label in ("Sigmoid", "Square")} == {()}
+    assert ("Linear", ("blocks.1", "down")) in found
