@@ -9,11 +9,13 @@ from spago.nn._containers import ModuleList, Sequential
 from spago.nn._crf import CRF
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
+from spago.nn._files import load, save
 from spago.nn._linear import Linear
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._module import LoadResult, Module
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
 from spago.nn._recurrent import Recurrent
+from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
 
 __all__ = [
     "CRF",
@@ -35,4 +37,9 @@ __all__ = [
     "Recurrent",
     "Sequential",
     "Trainable",
+    "load",
+    "load_arrays",
+    "load_metadata",
+    "save",
+    "save_arrays",
 ]

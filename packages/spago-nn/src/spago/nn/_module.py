@@ -157,8 +157,11 @@ class Module:
             if isinstance(member, Param | Buffer):
                 yield name, member
 
-    def state_dict(self) -> dict[str, Array]:
-        """Copies of the values of all parameters and buffers by name; a shared one under its first name.
+    def state_dict(self, *, copy: bool = True) -> dict[str, Array]:
+        """The values of all parameters and buffers by name; a shared one under its first name.
+
+        Args:
+            copy: False gives the values themselves, which further training changes.
 
         Raises:
             ValueError: When two of them have the same name, as `{"a.b": p, "a": {"b": q}}` makes them.
@@ -169,7 +172,7 @@ class Module:
                 raise ValueError(
                     f"{type(self).__name__}: expected each name once, got {name!r} twice; rename a dict key"
                 )
-            state[name] = member.value.copy()
+            state[name] = member.value.copy() if copy else member.value
         return state
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike], strict: bool = True) -> LoadResult:
@@ -187,16 +190,28 @@ class Module:
         Raises:
             ValueError: Lists all missing and unexpected names and wrong shapes; nothing has been changed.
         """
-        matches, result = self._match({name: np.shape(array) for name, array in state.items()}, strict)
+        matches, result = self.match_state({name: np.shape(array) for name, array in state.items()}, strict)
         arrays = [(member, np.asarray(state[name], dtype=member.dtype)) for name, member in matches]
         for member, array in arrays:
             _assign(member, array)
         return result
 
-    def _match(
-        self, shapes: Mapping[str, tuple[int, ...]], strict: bool, about: str = ""
+    def match_state(
+        self, shapes: Mapping[str, tuple[int, ...]], strict: bool = True, about: str = ""
     ) -> tuple[list[tuple[str, Param | Buffer]], LoadResult]:
-        """Find the parameter or buffer for each name of a state, and say what does not fit."""
+        """Find the parameter or buffer for each name of a state, and check that it fits; nothing is changed.
+
+        Args:
+            shapes: The names and shapes of the state.
+            strict: Whether missing and unexpected names are errors. Shapes always are.
+            about: What the message begins with, such as the name of a file; by default the class of the module.
+
+        Returns:
+            Names of the state with what they belong to; and the names that were missing and unexpected.
+
+        Raises:
+            ValueError: Lists all missing and unexpected names and wrong shapes.
+        """
         by_name = {n: m for n, m in _walk(self, every_path=True) if isinstance(m, Param | Buffer)}
         found: dict[int, str] = {}
         wrong: list[str] = []
