@@ -21,7 +21,7 @@ from spago.embeddings._check import CheckReport, check
 from spago.embeddings._disk import LevelDBRepository, LevelDBStore
 from spago.embeddings._keys import Word
 from spago.embeddings._memory import MemoryRepository, MemoryStore
-from spago.embeddings._model import Model, Unknown
+from spago.embeddings._model import Model, Unknown, UnknownWordError
 from spago.embeddings._nodes import EmbeddedWords, Embedding
 from spago.embeddings._repair import RepairReport, repair
 from spago.embeddings._rows import TouchedRows
@@ -54,6 +54,7 @@ __all__ = [
     "StoreLockedError",
     "TouchedRows",
     "Unknown",
+    "UnknownWordError",
     "Word",
     "check",
     "repair",

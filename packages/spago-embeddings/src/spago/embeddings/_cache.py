@@ -102,5 +102,5 @@ class RowCache:
         candidates = np.array([slot for key, slot in self._slots.items() if key not in own], np.intp)
         count = min(count, len(candidates))
         if count:
-            oldest = np.argpartition(self._used[candidates], count - 1)[:count]
-            self.discard([self._keys[slot] for slot in candidates[oldest]])
+            oldest: list[int] = candidates[np.argpartition(self._used[candidates], count - 1)[:count]].tolist()
+            self.discard([self._keys[slot] for slot in oldest])

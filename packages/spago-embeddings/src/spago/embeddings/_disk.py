@@ -171,9 +171,11 @@ class LevelDBRepository:
         """Remove a store with its attributes; nothing happens when there is none."""
         if self._read_only:
             raise read_only_error(name)
-        self.store(name).clear()
         database = self.open_database()
-        database.forget(database.header(name), sync=self.sync)
+        header = database.header(name)
+        if header.written:
+            LevelDBStore(self, name, header, read_only=False).clear()
+            database.forget(header, sync=self.sync)
 
     def close(self) -> None:
         """Close the repository and its stores; the database when no other repository of this process has it open."""

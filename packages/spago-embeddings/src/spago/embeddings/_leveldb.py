@@ -155,6 +155,7 @@ class Database:
         self.sequence = sequence
         for header in self.headers.values():
             header.read(db, self.path)
+            header.version += 1  # a batch that failed may be there after all
 
     def check_process(self) -> None:
         """Raise StoreError in a process that was forked from the one that opened the database."""
@@ -294,16 +295,22 @@ def get(db: Any, prefix: bytes, key: bytes, path: Path) -> bytes | None:
         record: bytes | None = db.get(prefix + key, None, verify_checksums=True)
         return record
     except _plyvel().CorruptionError as error:
-        raise damaged_record(str(path), key, f"a block whose checksum is right, got: {error}") from error
+        raise damaged_record(str(path), key, f"a block whose checksum is right, got: {said(error)}") from error
 
 
 def _translate(error: BaseException, path: Path) -> StoreError:
     """Return the error of this package for one of LevelDB."""
     if isinstance(error, _plyvel().CorruptionError):
-        return DamagedStoreError(f"{path}: expected whole files, got: {error}; repair the store")
+        return DamagedStoreError(f"{path}: expected whole files, got: {said(error)}; repair the store")
     if "lock " in str(error):
         return _locked(path)
-    return StoreError(f"{path}: expected LevelDB to read and write, got: {error}")
+    return StoreError(f"{path}: expected LevelDB to read and write, got: {said(error)}")
+
+
+def said(error: BaseException) -> str:
+    """Return what LevelDB said; the binding passes its words on as bytes."""
+    words = error.args[0] if error.args else ""
+    return words.decode(errors="replace") if isinstance(words, bytes) else str(words)
 
 
 def _locked(path: Path) -> StoreLockedError:

@@ -26,7 +26,13 @@ class _Content:
         self.records: dict[bytes, bytes] = {}
         self.attributes: dict[str, int | str] = {}
         self.version = 0
+        self.written = False
         self.order: list[bytes] | None = []
+
+    def wrote(self, *, dropped: bool = False) -> None:
+        """Note a write, with the lock held."""
+        self.version += 1
+        self.written = not dropped
 
     def sorted_keys(self) -> list[bytes]:
         """Return the keys in byte order, with the lock held; the list is made anew after keys came or went."""
@@ -69,7 +75,7 @@ class MemoryRepository:
         """Return the names of the stores that have been written, in the byte order of their UTF-8."""
         with self._lock:
             self.check_open()
-            return sorted((name for name, content in self._contents.items() if content.version), key=str.encode)
+            return sorted((name for name, content in self._contents.items() if content.written), key=str.encode)
 
     def drop(self, name: str) -> None:
         """Remove a store with its attributes; nothing happens when there is none."""
@@ -79,7 +85,7 @@ class MemoryRepository:
         if content is not None:
             with content.lock:
                 content.records, content.attributes, content.order = {}, {}, []
-                content.version += 1
+                content.wrote(dropped=True)
 
     def close(self) -> None:
         """Close the repository and forget all records."""
@@ -134,7 +140,7 @@ class MemoryStore:
         content = self._writable()
         with content.lock:
             content.attributes = dict(attributes)
-            content.version += 1
+            content.wrote()
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of key, or None."""
@@ -159,7 +165,7 @@ class MemoryStore:
             content.records.update(batch)
             if len(content.records) != before:
                 content.order = None
-            content.version += 1
+            content.wrote()
 
     def delete(self, key: bytes) -> bool:
         """Remove key and return whether it was there."""
@@ -172,7 +178,7 @@ class MemoryStore:
         with content.lock:
             removed = sum(content.records.pop(key, None) is not None for key in keys)
             content.order = None
-            content.version += 1
+            content.wrote()
         return removed
 
     def clear(self) -> None:
@@ -180,7 +186,7 @@ class MemoryStore:
         content = self._writable()
         with content.lock:
             content.records, content.order = {}, []
-            content.version += 1
+            content.wrote()
 
     def keys(self, start: bytes = b"") -> Iterator[bytes]:
         """Iterate over the keys ≥ start in byte order."""

@@ -21,6 +21,25 @@ Unknown: TypeAlias = Literal["zero", "train"] | Callable[[Word], npt.ArrayLike |
 """What stands for a word that is not in the store."""
 
 
+class UnknownWordError(KeyError):
+    """Words are not in the store, and nothing stands for them.
+
+    Attributes:
+        words: These words, each once.
+    """
+
+    def __init__(self, words: list[Word], count: int) -> None:
+        super().__init__(words, count)
+        self.words = words
+
+    def __str__(self) -> str:  # that of KeyError would be the repr of the message
+        words, count = self.args
+        return (
+            f"embed_many: expected words of the store, got {len(words)} of {count} that are not there, such as "
+            f'{words[0]!r}; make the model with unknown="zero", "train" or a function'
+        )
+
+
 class _Resolved(NamedTuple):
     """What words stand for.
 
@@ -160,7 +179,7 @@ class Model:
         The gradient of a word that occurs several times is the sum over its places.
 
         Raises:
-            KeyError: When words are not in the store and nothing stands for them.
+            UnknownWordError: A KeyError: words are not in the store and nothing stands for them.
             DamagedRecordError: When a record is damaged.
         """
         resolved = self._resolve_all(words)
@@ -193,12 +212,9 @@ class Model:
 
     def _resolve_all(self, words: Sequence[Word]) -> _Resolved:
         resolved = self._resolve(words)
-        absent = np.flatnonzero(resolved.places < 0)
-        if absent.size:
-            raise KeyError(
-                f"embed_many: expected words of the store, got {absent.size} of {len(words)} that it has not, such as "
-                f'{words[absent[0]]!r}; make the model with unknown="zero", "train" or a function'
-            )
+        absent: list[int] = np.flatnonzero(resolved.places < 0).tolist()
+        if absent:
+            raise UnknownWordError(list(dict.fromkeys(words[i] for i in absent)), len(words))
         return resolved
 
     def _resolve(self, words: Sequence[Word]) -> _Resolved:

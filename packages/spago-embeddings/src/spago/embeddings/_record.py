@@ -194,16 +194,23 @@ def _header(record: bytes) -> bytes:
 
 @lru_cache(maxsize=64)
 def _parse(header: bytes) -> Layout:
-    """Return the layout that a header describes; its checksum is known to be right."""
+    """Return the layout that a header describes; its checksum is known to be right, but anyone can make that."""
     if len(header) < _HEAD.size:
         raise FormatError(f"record: expected at least {_HEAD.size} bytes, got {len(header)}; is it of another program?")
-    version, dtype, count, size, _ = _HEAD.unpack_from(header)
+    version, dtype, count, size, text_bytes = _HEAD.unpack_from(header)
     if version != FORMAT or dtype >= len(_DTYPES):
         raise FormatError(
             f"record: expected format {FORMAT} and dtype 0 or 1, got {version} and {dtype}; "
             "was it written by a newer release?"
         )
-    label, *names = header[_HEAD.size :].decode().split("\0")
+    if len(header) != _HEAD.size + text_bytes:
+        raise FormatError(f"record: expected a header of {_HEAD.size + text_bytes} bytes, got {len(header)}")
+    try:
+        label, *names = header[_HEAD.size :].decode().split("\0")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"record: expected text in UTF-8, got {header[_HEAD.size :]!r}") from error
+    if len(set(names[:count])) != count:
+        raise FormatError(f"record: expected a label and {count} names, got {label!r} and {names}")
     return Layout(_DTYPES[dtype], size, label, tuple(names[:count]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class TouchedRows:
         return len(self._rows), self.vectors.size
 
     @property
-    def grad(self) -> Array | None:
+    def grad(self) -> Any:
         """The gradients, shape (N, D), or None when there are none. Changing them in place counts."""
         with self._lock:
             return self._grad[: len(self._rows)] if self._rows else None
