@@ -8,7 +8,6 @@ AWAITED = {
     "operator": "the operators of ag",
     "readme": "the engine of ag",
     "model": "the layers of nn",
-    "crf": "the layers of nn",
     "loss": "losses",
     "optimizer": "optim",
     "clipper": "optim",
