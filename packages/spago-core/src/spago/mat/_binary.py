@@ -38,13 +38,13 @@ def marshal(x: Array) -> bytes:
         >>> mat.marshal(np.array([[1, -2]], np.float32)).hex(" ", -4)
         '00010000 00000000 00020000 00000000 00000080 3f000000 c0'
     """
-    if x.dtype not in _DTYPES:
+    dtype = x.dtype.newbyteorder("<")
+    if dtype not in _DTYPES:
         raise TypeError(f"marshal: expected float32 or float64, got {x.dtype}; convert with astype")
     if x.ndim > 2:
         raise ShapeError(f"marshal: expected at most two axes, got shape {x.shape}; reshape it to (rows, columns)")
-    kind = _DTYPES.index(x.dtype)
     rows, columns = (x.shape[0] if x.ndim else 1), (x.shape[1] if x.ndim == 2 else 1)
-    return _DENSE.pack(kind, rows, columns) + x.astype(_DTYPES[kind], copy=False).tobytes()
+    return _DENSE.pack(_DTYPES.index(dtype), rows, columns) + x.astype(dtype, copy=False).tobytes()
 
 
 def unmarshal(data: Bytes) -> Array:

@@ -186,6 +186,8 @@ class LockedRand:
 
         Every i takes the place of an earlier element or its own, at random, and that one moves to position i.
         """
+        if n < 0:
+            raise ValueError(f"LockedRand.perm: expected a number of elements of at least 0, got {n}")
         y: list[int] = []
         for i, j in enumerate(self._below(np.arange(1, n + 1, dtype=np.uint64))):
             y.append(i)
@@ -223,11 +225,11 @@ class LockedRand:
 
     def _below(self, bounds: npt.NDArray[np.uint64]) -> list[int]:
         """One integer uniform over [0, n) for each n of bounds, by the rule of uint64n."""
-        ceilings = np.where(bounds & (bounds - np.uint64(1)), _LARGEST - _LARGEST % bounds, np.uint64(_LARGEST))
-        powers = bounds & (bounds - np.uint64(1)) == 0
+        ceilings = _LARGEST - _LARGEST % bounds
+        powers_of_two = bounds & (bounds - np.uint64(1)) == 0
         with self._lock:
             raw = self._bits.random_raw(bounds.size)
-            while (refused := np.flatnonzero((raw >= ceilings) & ~powers)).size:
+            while (refused := np.flatnonzero((raw >= ceilings) & ~powers_of_two)).size:
                 # The numbers after a refused one move up by one place: they meet other bounds.
                 raw = np.append(np.delete(raw, refused[0]), self._bits.random_raw(1))
         below: list[int] = (raw % bounds).tolist()
