@@ -160,3 +160,29 @@ def test_operators_belong_to_the_module_at_work_when_they_were_created() -> None
     assert {path for label, path in found if label == "Add"} == {("blocks.0",), ("blocks.1",)}
     assert {path for label, path in found if label in ("Sigmoid", "Square")} == {()}
     assert ("Linear", ("blocks.1", "down")) in found
+
+
+def test_a_shortcut_around_a_part_belongs_to_the_layer_that_has_the_part() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            self.first, self.second = Block(), Block()
+
+        def forward(self, x: ag.Node) -> ag.Node:
+            y: ag.Node = self.first.down(self.first.up(x))
+            x = x + y
+            z: ag.Node = self.second.down(self.second.up(x))
+            return x * z
+
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            self.layers = [Layer(), Layer()]
+
+    model = Layers()
+    x: ag.Node = ag.var(np.ones((5, 4)), name="x")
+    for layer in model.layers:
+        x = layer(x)
+    graph = Graph(x)
+    paths = module_paths(graph, named_leaves(graph, model))
+    for name in ("Add", "Mul"):
+        found = {paths[i] for i in range(len(graph)) if graph.label(i) == name}
+        assert found == {("layers.0",), ("layers.1",)}

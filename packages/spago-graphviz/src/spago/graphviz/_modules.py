@@ -48,7 +48,7 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
 
     A leaf is in the module that its name tells. An operator is where its leaves are. Operators that use none were
     created between two that do, and belong to the innermost module that both of these are in; save for a shortcut such
-    as x + f(x), which belongs to the module that it leads around.
+    as x + f(x), which belongs to the layer that it leads around.
     """
     paths: list[Path] = [()] * len(graph)
     for id, name in names.items():
@@ -79,15 +79,12 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
 def _place(graph: Graph, paths: list[Path], operators: list[int], before: Path, after: Path) -> None:
     """Set the paths of operators that were created between one in the module before and one in the module after."""
     shared = common_path([before, after])
+    inner = [before[:depth] for depth in range(len(before), len(shared), -1)]
     for id in operators:
-        paths[id] = next(
-            (
-                before[:depth]
-                for depth in range(len(before), len(shared), -1)
-                if _leads_around(graph, paths, id, before[:depth])
-            ),
-            shared,
-        )
+        around = next((module for module in inner if _leads_around(graph, paths, id, module)), ())
+        # Whether x + f(x) is written in f or where f is called cannot be seen; the layers of a list tend to do it.
+        layers = [module for module in inner if len(module) <= len(around) and module[-1][-1].isdecimal()]
+        paths[id] = layers[0] if layers else shared or around
 
 
 def _leads_around(graph: Graph, paths: list[Path], id: int, module: Path) -> bool:

@@ -134,10 +134,11 @@ def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: floa
     steps = {graph.step_of(id) for id in group.members}
     step = steps.pop() if len(steps) == 1 else -1
     path = common_path([label.frames for label in labels])
-    frames = ((_step_frame(step),) if step >= 0 else ()) + (path[: len(group.module) - 1] if group.module else path)
+    modules = path[: len(group.module) - 1] if group.module else path
     name = _name(group, [label.name for label in labels])
     # What the frames say need not be said again.
-    short = name.removeprefix(".".join(path) + ".") if path and len(nodes) == 1 and first.is_leaf else name
+    framed = modules and group.count == 1 and (group.module or first.is_leaf)
+    short = name.removeprefix(".".join(modules) + ".") if framed else name
     return Box(
         id=group.members[0],
         role=_role(graph, group),
@@ -145,7 +146,7 @@ def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: floa
         kind=_kind(first) if len({type(node) for node in nodes}) == 1 else "",
         details=_details(look, group, nodes, short),
         tooltip=name,
-        frames=frames,
+        frames=((_step_frame(step),) if step >= 0 else ()) + modules,
         step=step,
         strange=any(not np.isfinite(node.value).all() for node in nodes),
         heat=heat,
