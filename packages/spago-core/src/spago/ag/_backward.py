@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -13,6 +14,7 @@ from spago.ag._anomaly import check_gradient
 from spago.ag._gradients import Parts, Scatter, sum_to_shape
 from spago.ag._modes import mode
 from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable
+from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
 
@@ -27,8 +29,8 @@ def backward(
     """Propagate gradients from root to the leaves it was computed from, where they accumulate.
 
     The gradient that root starts with is grad; or what was put on it by `acc_grad`; or ones. Gradients of results on
-    the way are dropped as they are consumed, unless `retain_grad` asked for them. A leaf as root, and a root that needs
-    no gradient, are left alone. Nothing changes in any leaf when an error occurs on the way.
+    the way are dropped as they are consumed, unless `retain_grad` asked for them. A leaf as root is left alone. Nothing
+    changes in any leaf when an error occurs on the way.
 
     Args:
         root: A node of any shape.
@@ -37,8 +39,8 @@ def backward(
         back_steps: How many time steps to go back.
 
     Raises:
-        GraphError: When a gradient is given to a node that already has one from `acc_grad`, when part of the graph was
-            released, or when a rule returns a gradient that does not fit.
+        GraphError: When root needs no gradient, when a gradient is given to a node that already has one from
+            `acc_grad`, when part of the graph was released, or when a rule returns too many or too few gradients.
         ShapeError: When grad has not the shape of root.
 
     Examples:
@@ -48,7 +50,12 @@ def backward(
         >>> float(a.grad), float(b.grad)
         (2.5, 1.0)
     """
-    if not isinstance(root, Operator) or not root.requires_grad:
+    if not root.requires_grad:
+        raise GraphError(
+            f"{root.name or type(root).__name__}: expected a node that requires a gradient for backward, got one of "
+            f"shape {root.shape} that does not; was it made inside no_grad, or from leaves without requires_grad=True?"
+        )
+    if not isinstance(root, Operator):
         return
     seeded = root._held is not None and root._held.seed is not None
     if grad is None:
@@ -149,14 +156,21 @@ class _Pass:
         """Run the pullbacks of all operators that gradients reach, the latest first."""
         gradients, owned, operators, heap = self.gradients, self.owned, self.operators, self.heap
         watched = mode.anomaly
+        large = float("inf") if watched else line.large
         while heap:
             node = operators.pop(-heappop(heap))
             g = gradients.pop(node)
             if node._held is not None:
+                g = g.result() if type(g) is Task else g
                 g = self.hold(node, g, cut_off=node.number < cut)
             if node.number < cut:
                 self.kept.append((node, g))
                 continue
+            if node.value.nbytes > large or type(g) is Task:
+                if node.rule.elementwise and node._pullbacks is not None:
+                    self.queue(node, g)
+                    continue
+                g = g.result() if type(g) is Task else g
             pullbacks = node._pullbacks
             shared = False
             if type(pullbacks) is not tuple:
@@ -187,11 +201,33 @@ class _Pass:
                     operators[operand.number] = operand
                     heappush(heap, -operand.number)
 
+    def queue(self, node: Operator, g: Any) -> None:
+        """Let other threads run the pullbacks of a large element-wise result."""
+        pullbacks: Any = node._pullbacks
+        for operand, pullback in zip(node._operands, pullbacks, strict=True):
+            if pullback is None:
+                continue
+            run = partial(_fitting_gradient, node, operand, pullback)
+            self.add(operand, Task(run, [g]) if type(g) is Task else Task(partial(run, g)))
+            if isinstance(operand, Operator) and operand.number not in self.operators:
+                self.operators[operand.number] = operand
+                heappush(self.heap, -operand.number)
+
     def add(self, node: Any, d: Any) -> None:
         """Add d to what has arrived at node so far."""
         gradients, owned = self.gradients, self.owned
         before: Any = gradients.get(node)
-        if type(d) is Parts:
+        if type(before) is Task and type(d) is not Task:
+            before = gradients[node] = before.result()
+        if type(d) is Task:
+            if before is None:
+                gradients[node] = d
+            elif type(before) is Task:
+                gradients[node] = Task(np.add, [before, d])
+            else:
+                gradients[node] = Task(partial(np.add, before), [d])
+            owned.discard(node)
+        elif type(d) is Parts:
             gradients[node] = d if before is None else before.merged(d)
         elif type(d) is Scatter:
             if before is None or node not in owned:
@@ -218,6 +254,9 @@ class _Pass:
     def deliver(self) -> None:
         """Hand leaves and nodes their gradients: the first moment at which anything outside this pass changes."""
         for leaf, g in self.gradients.items():
+            if type(g) is Task:
+                self.gradients[leaf] = g.result()
+        for leaf, g in self.gradients.items():
             if isinstance(leaf, Variable):
                 leaf._receive(g if type(g) is np.ndarray else np.asarray(g), leaf in self.owned)
             else:
@@ -242,9 +281,18 @@ def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
     gradients = pullback(tuple(g.gradients) if type(g) is Parts else g, needs)
     if len(gradients) != len(needs):
         raise GraphError(f"{node.rule.name}: expected {len(needs)} gradients, one an operand, got {len(gradients)}")
-    present = [id(d) for d, need in zip(gradients, needs, strict=True) if need and d is not None]
+    # A gradient that another one is a view of must not be added to in place either.
+    present = [id(d if d.base is None else d.base) for d in gradients if isinstance(d, np.ndarray)]
     given = [None if d is None or not need else (lambda _, d=d: d) for d, need in zip(gradients, needs, strict=True)]
     return given, len(set(present)) < len(present)
+
+
+def _fitting_gradient(node: Operator, operand: Any, pullback: Any, g: Any) -> Any:
+    """Return what a pullback of node gives, in the shape and dtype of its operand."""
+    d = pullback(g)
+    if d.shape != operand.value.shape:
+        d = _fit(node, operand, d)
+    return d.astype(operand.value.dtype, copy=False)
 
 
 def _fit(node: Operator, operand: Node, d: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from spago.ag._node import Constant, Node, Operand
-from spago.ag._rules import Unary, unary
+from spago.ag._node import Node, Operand
+from spago.ag._rules import Rule, Unary, leaf, unary
 from spago.mat import Array, rand
+
+_RULE = Rule("Dropout")
+"""The name in messages about what is no operand."""
 
 
 def dropout(x: Operand, p: float = 0.5, *, rng: rand.LockedRand | None = None) -> Node:
@@ -25,7 +28,7 @@ def dropout(x: Operand, p: float = 0.5, *, rng: rand.LockedRand | None = None) -
     """
     if not 0 <= p <= 1:
         raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p}")
-    node = x if isinstance(x, Node) else Constant(x)
+    node = x if isinstance(x, Node) else leaf(x, _RULE)
     if p == 0:
         return node
     # Drawn here, not in the rule, so that the order of draws is that of the calls.

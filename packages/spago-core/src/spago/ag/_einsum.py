@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from spago.ag._gradients import sum_to_shape
 from spago.ag._node import Node, Operand
 from spago.ag._rules import Joint, operator
 from spago.mat import Array, ShapeError
@@ -50,7 +49,9 @@ def _einsum(*xs: Array, subscripts: str) -> Joint:
         ones = [(name, np.ones(sizes[name], g.dtype)) for name in names if name not in known]
         factors = [(out, g), *others, *ones]
         d = _contract([term for term, _ in factors], [x for _, x in factors], names)
-        d = sum_to_shape(d, tuple(sizes[name] for name in names))
+        # An axis of size 1 was broadcast: the gradient is summed along it here, or repeated along that of the others.
+        shape = tuple(sizes[name] for name in names)
+        d = np.broadcast_to(np.sum(d, _axes_of_one(shape), keepdims=True), shape)
         if len(names) == len(terms[i]):
             return d
         # An axis named twice selects a diagonal: everything beside it has gradient 0.
@@ -60,6 +61,10 @@ def _einsum(*xs: Array, subscripts: str) -> Joint:
         return full
 
     return y, lambda g, needs: tuple(gradient(i, g) if need else None for i, need in enumerate(needs))
+
+
+def _axes_of_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(i for i, n in enumerate(shape) if n == 1)
 
 
 def _contract(terms: list[str], xs: Any, out: str) -> Array:

@@ -68,7 +68,7 @@ def gradcheck(
         spago.ag._gradcheck.GradientError: gradcheck: 2 of 2 elements of operand 0 of shape (2,) are off, ...
     """
     operands = [_operand(x) for x in inputs]
-    checked = [(f"operand {i}", x) for i, x in enumerate(operands) if x.requires_grad]
+    checked: list[tuple[str, Node]] = [(f"operand {i}", x) for i, x in enumerate(operands) if x.requires_grad]
     checked += [(f"parameter {i}{f' {p.name!r}' if p.name else ''}", p) for i, p in enumerate(parameters)]
     for label, leaf in checked:
         if leaf.dtype != np.float64:
@@ -107,7 +107,7 @@ def _as_tuple(results: Results) -> tuple[Node, ...]:
     return (results,) if isinstance(results, Node) else tuple(results)
 
 
-def _gradients(run: Callable[[], tuple[Node, ...]], leaves: list[Node], weights: list[Array]) -> list[Array]:
+def _gradients(run: Callable[[], tuple[Node, ...]], leaves: list[Node], weights: Sequence[Array]) -> list[Array]:
     """Return the gradients that one backward gives to leaves, and leave no trace in them."""
     before = [leaf.grad for leaf in leaves]
     try:
@@ -125,7 +125,7 @@ def _gradients(run: Callable[[], tuple[Node, ...]], leaves: list[Node], weights:
                 leaf.acc_grad(gradient)
 
 
-def _differences(values: Callable[[], list[Array]], x: Array, weights: list[Array], eps: float) -> Array:
+def _differences(values: Callable[[], list[Array]], x: Array, weights: Sequence[Array], eps: float) -> Array:
     """Return the central differences of Σ weights · values by each element of x, which is moved in place."""
     d = np.zeros_like(x)
     for i in np.ndindex(x.shape):
@@ -150,7 +150,7 @@ def _compare(label: str, gradient: Array, expected: Array, rtol: float, atol: fl
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(excess), np.inf, excess))), off.shape)
     element = tuple(int(i) for i in worst)
     return (
-        f"{int(off.sum())} of {off.size} elements of {label} of shape {off.shape} are off, "
-        f"most of all element {element}: backward gives {gradient[worst]:.4g}, central differences give {expected[worst]:.4g}, "
+        f"{int(off.sum())} of {off.size} elements of {label} of shape {off.shape} are off, most of all {element}: "
+        f"backward gives {gradient[worst]:.4g}, central differences give {expected[worst]:.4g}, "
         f"a difference of {abs(gradient[worst] - expected[worst]):.2g}"
     )

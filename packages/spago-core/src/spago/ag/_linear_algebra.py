@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from spago.ag._arithmetic import add
 from spago.ag._gradients import sum_to_shape
 from spago.ag._node import Node, Operand
-from spago.ag._rules import Binary, Joint, binary, operator
+from spago.ag._rules import Binary, Joint, operator, product
 from spago.ag._shaping import swapaxes
 from spago.mat import Array, ShapeError
 
 
-@binary
+@product
 def matmul(a: Array, b: Array) -> Binary:
     """Matrix product a · b over the last two axes; axes before them are batch and broadcast.
 
@@ -46,10 +47,10 @@ def matmul(a: Array, b: Array) -> Binary:
         if a.ndim == 1:
             return np.multiply.outer(a, g) if b.ndim == 2 else g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
         if b.ndim == 1:
-            return a.reshape(-1, a.shape[-1]).T @ g.reshape(-1)
+            return _rows(a).T @ g.reshape(-1)
         if b.ndim == 2:
             # One product over all batches, instead of one a batch and their sum.
-            return a.reshape(-1, a.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+            return _rows(a).T @ _rows(g)
         return a.swapaxes(-1, -2) @ g
 
     return np.matmul(a, b), pullback_a, pullback_b
@@ -70,7 +71,7 @@ def matmul_t(a: Operand, b: Operand) -> Node:
     return matmul(swapaxes(a, -1, -2), b)
 
 
-@binary
+@product
 def dot(a: Array, b: Array) -> Binary:
     """Sum of the element-wise product, over all axes: Σ a ⊙ b.
 
@@ -102,13 +103,13 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Joint:
         raise ShapeError(f"Linear: expected x (..., in) and weight (out, in), got {x.shape} and {weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"Linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
-    rows = x.reshape(-1, x.shape[-1])
+    rows = _rows(x)
     y: Array = rows @ weight.T
     if bias is not None:
         y += bias
 
     def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        g_rows = g.reshape(-1, g.shape[-1])
+        g_rows = _rows(g)
         gradients = (
             (g_rows @ weight).reshape(x.shape) if needs[0] else None,
             g_rows.T @ rows if needs[1] else None,
@@ -179,7 +180,7 @@ def _bilinear(w: Array, x1: Array, x2: Array) -> Joint:
         scale = np.expand_dims(g, -1)
         scaled = scale * x2
         return (
-            x1.reshape(-1, x1.shape[-1]).T @ scaled.reshape(-1, x2.shape[-1]) if needs[0] else None,
+            _rows(x1).T @ _rows(scaled) if needs[0] else None,
             scaled @ w.T if needs[1] else None,
             scale * rows if needs[2] else None,
         )
@@ -223,6 +224,11 @@ def biaffine(w: Operand, u: Operand, v: Operand, b: Operand, x1: Operand, x2: Op
         ShapeError: When the sizes do not agree.
     """
     return add(add(add(bilinear(w, x1, x2), matmul(x1, u)), matmul(x2, v)), b)
+
+
+def _rows(x: Array) -> Array:
+    """Return all axes but the last as one; -1 would not do for arrays without elements."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:

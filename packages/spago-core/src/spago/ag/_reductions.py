@@ -184,7 +184,7 @@ def _extreme(x: Array, axis: Axis, keepdims: bool, arg: Callable[..., Any], name
         raise ShapeError(f"{name}: expected at least one element over axes {axes}, got shape {x.shape}")
     last = tuple(range(x.ndim - len(axes), x.ndim))
     ordered = np.moveaxis(x, axes, last)
-    rows = ordered.reshape(*ordered.shape[: last[0]], -1) if last else x[..., None]
+    rows = ordered.reshape(*ordered.shape[: x.ndim - len(axes)], _count(x, axes))
     winners = arg(rows, axis=-1, keepdims=True)
     y: Array = np.take_along_axis(rows, winners, -1)[..., 0]
 

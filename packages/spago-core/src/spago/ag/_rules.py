@@ -7,6 +7,8 @@ and returns that of an operand. Three forms:
     @binary    rule(a, b, ...) -> y, pullback of a, pullback of b      (NumPy's broadcasting; numbers as operands)
     @operator  rule(*arrays, ...) -> y, pullback(g, needs) -> gradients of all operands
 
+`@elementwise` is `@unary` for what treats each element for itself, `@product` is `@binary` for what does not.
+
 A pullback returns a new array, or g, or a view of g; it never writes into g, and never returns an array that it holds.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,6 +25,8 @@ from spago.ag._anomaly import check_result
 from spago.ag._gradients import Parts
 from spago.ag._modes import mode
 from spago.ag._node import Constant, JointPullback, Node, Operand, Operator, Pullback, as_array, numbers
+from spago.ag._queue import queue
+from spago.ag._threads import line
 from spago.mat import Array, ShapeError
 
 P = ParamSpec("P")
@@ -47,13 +52,15 @@ class Rule:
         name: What to call it in pictures, such as `LogSoftmax`.
         function: The operator, as users call it.
         broadcasts: Whether operands are broadcast, so that their gradients must be summed back to their shapes.
+        elementwise: Whether each element of the result comes from those at its place, and has their dtype.
     """
 
-    __slots__ = ("broadcasts", "function", "name")
+    __slots__ = ("broadcasts", "elementwise", "function", "name")
 
-    def __init__(self, name: str, *, broadcasts: bool = False) -> None:
+    def __init__(self, name: str, *, broadcasts: bool = False, elementwise: bool = False) -> None:
         self.name = name
         self.broadcasts = broadcasts
+        self.elementwise = elementwise
         self.function: Callable[..., Any] | None = None
 
     def __repr__(self) -> str:
@@ -87,10 +94,32 @@ def unary(rule: Callable[Concatenate[Array, P], Unary]) -> Callable[Concatenate[
     return operator
 
 
+def elementwise(rule: Callable[Concatenate[Array, P], Unary]) -> Callable[Concatenate[Operand, P], Node]:
+    """Make an operator of one operand, as `unary`, whose rule treats each element for itself.
+
+    The result has the shape and dtype of the operand. So a large one can be computed by another thread.
+    """
+    about = Rule(display_name(rule), elementwise=True)
+
+    def operator(x: Operand, /, *args: P.args, **kwargs: P.kwargs) -> Node:
+        if not isinstance(x, Node):
+            x = leaf(x, about)
+        if (line.unfinished and x.queued) or x.value.nbytes > line.large:
+            return queue(about, (x,), lambda array: rule(array, *args, **kwargs))
+        y, pullback = rule(x.value, *args, **kwargs)
+        return record(about, y, (x,), (pullback,), x.requires_grad)
+
+    about.function = operator
+    update_wrapper(operator, rule)
+    return operator
+
+
 def binary(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Concatenate[Operand, Operand, P], Node]:
     """Make an operator of two operands, broadcast as NumPy does, from a rule that returns the result and two pullbacks.
 
-    Python numbers are taken as they are, so that they never promote a dtype; arrays are taken as constants.
+    The rule works element by element: the result has the shape that the operands broadcast to, and the dtype that they
+    promote to. So a large one can be computed by another thread. Python numbers are taken as they are, so that they
+    never promote a dtype; arrays are taken as constants.
 
     Examples:
         >>> from spago import ag
@@ -100,11 +129,30 @@ def binary(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Con
         >>> scaled_difference(ag.var([3.0, 4.0]), 1.0).value
         array([4., 6.], dtype=float32)
     """
-    about = Rule(display_name(rule), broadcasts=True)
+    return _binary(rule, Rule(display_name(rule), broadcasts=True, elementwise=True))
+
+
+def product(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Concatenate[Operand, Operand, P], Node]:
+    """Make an operator of two operands, as `binary`, whose result has a shape of its own, such as a matrix product.
+
+    Gradients are summed over the axes along which their operands were broadcast.
+    """
+    return _binary(rule, Rule(display_name(rule), broadcasts=True))
+
+
+def _binary(
+    rule: Callable[Concatenate[Array, Array, P], Binary], about: Rule
+) -> Callable[Concatenate[Operand, Operand, P], Node]:
+    queues = about.elementwise
 
     def operator(a: Operand, b: Operand, /, *args: P.args, **kwargs: P.kwargs) -> Node:
+        if queues and line.unfinished and (getattr(a, "queued", False) or getattr(b, "queued", False)):
+            return _queue_binary(rule, about, a, b, args, kwargs)
         if isinstance(a, Node):
             x, need_a = a.value, a.requires_grad
+            # Looking at the first operand alone costs a small operator half as much as looking at both.
+            if queues and x.nbytes > line.large:
+                return _queue_binary(rule, about, a, b, args, kwargs)
         else:
             x, need_a = constant(a, about), False
         if isinstance(b, Node):
@@ -123,12 +171,21 @@ def binary(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Con
     return operator
 
 
+def _queue_binary(rule: Callable[..., Binary], about: Rule, a: Any, b: Any, args: Any, kwargs: Any) -> Node:
+    """Return the node of a large result, which is computed when its turn comes."""
+    operands = tuple(x if isinstance(x, Node) else constant(x, about) for x in (a, b))
+    try:
+        return queue(about, operands, lambda x, z: rule(x, z, *args, **kwargs))
+    except ValueError as error:
+        raise _shape_error(about, a, b, error) from None
+
+
 def operator(rule: Callable[..., tuple[Any, JointPullback]], *, name: str = "") -> Callable[..., Any]:
     """Make an operator of any number of operands from a rule whose gradients share work.
 
-    The rule's positional arguments are the operands (nodes, arrays, or None where one is left out), its keyword
-    arguments are settings. It returns the result and `pullback(g, needs)`, which returns one gradient an operand,
-    None where `needs` says that none is asked for.
+    The rule's positional arguments are the operands (nodes or arrays, or None for one that may be left out, whose
+    annotation says `| None`), its keyword arguments are settings. It returns the result and `pullback(g, needs)`, which
+    returns one gradient an operand, None where `needs` says that none is asked for.
 
     A rule may return a tuple of results. The operator then returns a tuple of nodes, and g is a tuple with None for the
     results that no gradient has reached.
@@ -143,9 +200,12 @@ def operator(rule: Callable[..., tuple[Any, JointPullback]], *, name: str = "") 
         10.0
     """
     about = Rule(name or display_name(rule))
+    required = _required(rule)
 
     def operator(*operands: Any, **settings: Any) -> Any:
         nodes = tuple(x if isinstance(x, Node) or x is None else leaf(x, about) for x in operands)
+        if None in nodes:
+            _check_missing(nodes, required, about)
         values = [None if x is None else x.value for x in nodes]
         y, pullback = rule(*values, **settings)
         needs = any(x is not None and x.requires_grad for x in nodes)
@@ -157,6 +217,23 @@ def operator(rule: Callable[..., tuple[Any, JointPullback]], *, name: str = "") 
     about.function = operator
     update_wrapper(operator, rule)
     return operator
+
+
+def _required(rule: Callable[..., Any]) -> list[bool]:
+    """Return for each operand of a rule whether it must be there; what follows is like the last one."""
+    parameters = [p for p in signature(rule).parameters.values() if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    return [p.annotation is not p.empty and "None" not in str(p.annotation) for p in parameters]
+
+
+def _check_missing(nodes: tuple[Any, ...], required: list[bool], about: Rule) -> None:
+    """Check that no operand is None that must be there.
+
+    Raises:
+        TypeError: Names the operator and the place.
+    """
+    for i, x in enumerate(nodes):
+        if x is None and required[min(i, len(required) - 1)]:
+            raise TypeError(f"{about.name}: expected a node or an array for operand {i}, got None")
 
 
 def record(rule: Rule, value: Array, operands: tuple[Any, ...], pullbacks: Any, requires_grad: bool) -> Operator:
