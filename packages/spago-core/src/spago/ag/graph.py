@@ -79,7 +79,7 @@ class Graph:
         return node in self._ids
 
     def __repr__(self) -> str:
-        return f"<Graph of {len(self.nodes)} nodes, {sum(map(len, self.edges.values()))} edges>"
+        return f"<Graph: nodes {len(self.nodes)}, edges {sum(map(len, self.edges.values()))}>"
 
     def id_of(self, node: Node) -> int:
         """Return the id of a node.

@@ -14,7 +14,7 @@ from spago.ag.graph import Graph
 from spago.graphviz._dot import write_dot
 from spago.graphviz._mermaid import write_mermaid
 from spago.graphviz._options import Look, Options
-from spago.graphviz._render import NoRendererError, render_dot, render_file
+from spago.graphviz._render import DrawingError, NoRendererError, render_dot, render_file
 from spago.graphviz._view import view
 
 Drawable: TypeAlias = Node | Graph | Iterable[Node]
@@ -78,14 +78,18 @@ class Picture:
     def __repr__(self) -> str:
         return f"<Picture of {self._size} nodes, {len(self._view.boxes)} of them drawn>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def mimebundle(self) -> dict[str, str]:
+        """Return what a notebook can show, by MIME type: the drawing, or the diagram where nothing can draw it."""
         bundle = {"text/plain": repr(self)}
         try:
             bundle["image/svg+xml"] = self.svg
-        except (NoRendererError, OSError, RuntimeError):
+        except (NoRendererError, DrawingError, OSError):
             # A notebook must go on; it has its own way to draw this.
             bundle["text/vnd.mermaid"] = self.mermaid
         return bundle
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.mimebundle()
 
 
 def to_dot(nodes: Drawable, **options: Unpack[Options]) -> str:

