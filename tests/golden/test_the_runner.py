@@ -37,7 +37,7 @@ def test_the_greatest_integer_is_read_exactly() -> None:
         (ARRAY[::-1], ARRAY, 1e-10),
         (ARRAY[:2], ARRAY, 1e-10),
         (np.nextafter(ARRAY, 3), ARRAY, 0.0),
-        (ARRAY.reshape(3, 1) + [0, 0], ARRAY, 1e-10),
+        (np.stack([ARRAY, ARRAY], axis=1), ARRAY, 1e-10),
         (ARRAY.astype(np.float32), ARRAY, 1e-10),
         (None, ARRAY, 1e-10),
         (ARRAY, None, 1e-10),
