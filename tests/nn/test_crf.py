@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spago import ag, nn
 from spago.losses import Reduction
 from spago.mat import Array, ShapeError
+
+Integers = npt.NDArray[np.int64]
 
 B, T, K = 5, 4, 3
 LENGTHS = np.array([2, 4, 1, 3, 4])
@@ -27,7 +31,7 @@ def a_batch(*shape: int, scale: float = 1.0) -> Array:
     return scale * np.random.default_rng(2).normal(size=shape or (B, T, K))
 
 
-def some_tags(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def some_tags(*shape: int) -> Integers:
     return np.random.default_rng(3).integers(0, K, shape or (B, T))
 
 
@@ -116,7 +120,7 @@ def test_the_gradients_are_central_differences(reduction: Reduction) -> None:
     )
 
 
-def losses_and_gradients(crf: nn.CRF, emissions: Array, tags: Array, lengths: object) -> list[Array]:
+def losses_and_gradients(crf: nn.CRF, emissions: Array, tags: Integers, lengths: Any) -> list[Array]:
     leaf = ag.var(emissions, requires_grad=True)
     crf.zero_grad()
     losses = crf(leaf, tags, lengths, reduction="none")
@@ -250,7 +254,7 @@ def test_the_loss_can_be_had_without_gradients() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(
-    emissions: tuple[int, ...], tags: tuple[int, ...], lengths: object, message: str
+    emissions: tuple[int, ...], tags: tuple[int, ...], lengths: Any, message: str
 ) -> None:
     with pytest.raises(ShapeError, match=message):
         nn.CRF(3)(np.zeros(emissions, np.float32), np.zeros(tags, int), lengths)

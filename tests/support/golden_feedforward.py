@@ -7,7 +7,7 @@ from spago.mat.rand import LockedRand
 
 @adapter("model", "linear")
 def _linear(case: Case) -> Result:
-    linear = nn.Linear(case.config["in"], case.config["out"], dtype=case.dtype)
+    linear = nn.Linear(case.config["in"], case.config["out"], dtype=case.params["w"].dtype)
     linear.load_state_dict({"weight": case.params["w"], "bias": case.params["b"]})
     assert linear.bias is not None
     linear.bias.requires_grad = case.config.get("bias_grad", True)

@@ -251,24 +251,22 @@ class Module:
 def _walk(root: Module, prefix: str = "", *, every_path: bool = False) -> Iterator[tuple[str, Any]]:
     """Yield root and all that it consists of, depth first, with names.
 
-    What yields are modules, parameters, buffers, and other sources of parameters: each once, or with every_path once a
-    name, save that a module within itself is passed over.
+    These are modules, parameters, buffers, and other sources of parameters: each once, or with every_path once a name,
+    save that a module within itself is passed over.
     """
-    seen: set[int] = set()
+    return _visit(prefix, root, set(), every_path)
 
-    def visit(name: str, member: Any) -> Iterator[tuple[str, Any]]:
-        if id(member) in seen:
-            return
-        seen.add(id(member))
-        yield name, member
-        if isinstance(member, Module):
-            for attribute, value in member.named_attributes():
-                for path, part in _members(attribute, value):
-                    yield from visit(_joined(name, path), part)
-        if every_path:
-            seen.discard(id(member))
 
-    return visit(prefix, root)
+def _visit(name: str, member: Any, seen: set[int], every_path: bool) -> Iterator[tuple[str, Any]]:
+    if id(member) in seen:
+        return
+    seen.add(id(member))
+    yield name, member
+    if isinstance(member, Module):
+        for path, part in _direct_parts(member):
+            yield from _visit(_joined(name, path), part, seen, every_path)
+    if every_path:
+        seen.discard(id(member))
 
 
 # What no parameter can be inside of: the types that most attributes and most elements of long lists have.
