@@ -46,46 +46,53 @@ for n in itertools.count(first):
 """
 
 
-def run_and_kill(path: Path, first: int, seconds: float) -> int:
-    """Let a writer go on from step first, kill it after some time, and return the last step that it acknowledged."""
+def run_and_kill(path: Path, first: int, seconds: float) -> list[int]:
+    """Let a writer go on from step first, kill it after some time, and return the steps that it acknowledged."""
     command = [sys.executable, "-c", WRITER, *map(str, (path, GROUPS, WORDS, SIZE, first))]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
     time.sleep(seconds)
     writer.kill()
-    acknowledged = [line for line in writer.stdout.read().split("\n")[:-1] if line]
+    acknowledged = [int(line) for line in writer.stdout.read().split("\n")[:-1]]
     writer.wait()
     writer.stdout.close()
-    return int(acknowledged[-1]) if acknowledged else first - 1
+    return acknowledged
+
+
+def step_of(model: Model, group: int) -> int:
+    """Return the step that all numbers of a group, and of its state, say they are from; fail when they differ."""
+    words = [f"{group}-{i}" for i in range(WORDS)]
+    (step,) = np.unique(model.get_many(words))
+    for word in words:
+        payload = model.payload(word)
+        if payload is None:
+            assert step == 0
+        else:
+            assert (payload.arrays["m"] == step).all()
+            assert (payload.arrays["v"] == -step).all()
+    return int(step)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_an_acknowledged_step_survives_and_none_is_half_there(tmp_path: Path) -> None:
     rng = random.Random(5)
     path = tmp_path / "words"
-    last = 0
+    written = [0] * GROUPS
+    first = 1
     for _ in range(KILLS):
-        last = run_and_kill(path, last + 1, rng.uniform(0, 0.25))
+        acknowledged = run_and_kill(path, first, rng.uniform(0, 0.25))
+        for step in acknowledged:
+            written[step % GROUPS] = step
+        unfinished = first + len(acknowledged)
         with LevelDBRepository(path, read_only=True) as repository:
             store = repository.store("words")
             assert check(store).ok
             assert len(store) == GROUPS * WORDS
-            model = Model(store)
-            for group in range(GROUPS):
-                words = [f"{group}-{i}" for i in range(WORDS)]
-                values = model.get_many(words)
-                (n,) = np.unique(values)
-                # The step after the last acknowledged one may be there too.
-                expected = max((step for step in range(1, last + 1) if step % GROUPS == group), default=0)
-                assert n == expected or (n == last + 1 and n % GROUPS == group)
-                payloads = [model.payload(word) for word in words]
-                if n == 0:
-                    assert payloads == [None] * WORDS
-                else:
-                    for payload in payloads:
-                        assert payload is not None
-                        assert (payload.arrays["m"] == n).all()
-                        assert (payload.arrays["v"] == -n).all()
-        last += 1
-    assert last > KILLS
+            found = [step_of(Model(store), group) for group in range(GROUPS)]
+        # The step after the last acknowledged one may be there, and then all of it.
+        if found[unfinished % GROUPS] == unfinished:
+            written[unfinished % GROUPS] = unfinished
+        assert found == written
+        first = unfinished + 1
+    assert first > KILLS

@@ -360,6 +360,24 @@ def test_repair_reports_what_it_removed(path: Path) -> None:
         assert list(repository.store("words").keys()) == [b"at"]
 
 
+def test_repair_removes_what_belongs_to_no_store_and_mends_a_header(path: Path) -> None:
+    import plyvel
+
+    with LevelDBRepository(path) as repository:
+        Model(repository.store("words"), SIZE).set("ev", vector(0))
+    garbage = [b"hx\0y", b"rnobody\0ev", b"r\xff\0ev", b"rwords", b"zzz"]
+    with plyvel.DB(str(path)) as db:
+        db.put(b"hwords", b"damaged")
+        for key in garbage:
+            db.put(key, b"?")
+    report = repair(path)
+    assert report.garbage == sorted(garbage)
+    assert (report.stores["words"].expected, report.stores["words"].found) == (None, 1)
+    with LevelDBRepository(path) as repository:
+        assert repository.names() == ["words"]
+        np.testing.assert_array_equal(Model(repository.store("words")).get("ev"), vector(0))
+
+
 def test_there_must_be_something_to_repair(path: Path) -> None:
     with pytest.raises(StoreError, match="expected a store to repair, found none"):
         repair(path)

@@ -248,8 +248,12 @@ class LevelDBStore:
         Raises:
             DamagedRecordError: When the block of one of them is damaged.
         """
+        header = self._header
         with self._database() as db:
-            return get_many(db, self._header.prefix, keys, self._repository.path)
+            version = header.version
+            records = get_many(db, header.prefix, keys, self._repository.path)
+        header.remember((key for key, record in zip(keys, records, strict=True) if record is not None), version)
+        return records
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write one value."""

@@ -11,7 +11,8 @@ from zlib import crc32
 from spago.embeddings._disk import is_open
 from spago.embeddings._leveldb import DATABASE, FORMAT, MARKER, open_leveldb, pack, rebuild, unpack
 from spago.embeddings._marker import Marker
-from spago.embeddings._record import RESIDUE
+from spago.embeddings._record import FORMAT as RECORD_FORMAT
+from spago.embeddings._record import RESIDUE, decode
 from spago.embeddings._store import DamagedStoreError, StoreError
 
 
@@ -20,9 +21,10 @@ class StoreRepair:
     """What was found in one store.
 
     Attributes:
-        expected: How many records its header promised; None when the header is gone.
+        expected: How many records its header promised; None when the header is damaged.
         found: How many whole records are there now.
         removed: Keys of damaged records, which were removed.
+        attributes: Those of the header; when it is damaged, what the records tell.
     """
 
     expected: int | None = None
@@ -39,11 +41,13 @@ class RepairReport:
         stores: By name.
         lost_batches: How many of the last acknowledged batches are gone.
         set_aside: Files of the database, moved to its folder `lost` after what they hold was taken over.
+        garbage: Keys of the database that belong to no store, which were removed.
     """
 
     stores: dict[str, StoreRepair]
     lost_batches: int
     set_aside: list[str]
+    garbage: list[bytes]
 
 
 def repair(path: str | os.PathLike[str]) -> RepairReport:
@@ -67,18 +71,17 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
     rebuild(folder)
     db = open_leveldb(folder, create=False)
     try:
-        content = db.get(DATABASE, verify_checksums=True)
-        sequence = 0 if content is None else unpack(content, folder)["sequence"]
+        sequence = _fields(db.get(DATABASE, verify_checksums=True), folder).get("sequence", 0)
         acknowledged = _acknowledged(marker)
-        stores = _survey(db, folder)
-        _write(db, stores, max(sequence, acknowledged) + 1)
+        stores, garbage = _survey(db, folder)
+        _write(db, stores, garbage, max(sequence, acknowledged) + 1)
     finally:
         db.close()
     marker.path.unlink(missing_ok=True)
     marker.create()
     marker.write(max(sequence, acknowledged) + 1)
     marker.close()
-    return RepairReport(stores, max(acknowledged - sequence, 0), sorted(_lost(folder) - before))
+    return RepairReport(stores, max(acknowledged - sequence, 0), sorted(_lost(folder) - before), garbage)
 
 
 def _lost(folder: Path) -> set[str]:
@@ -92,31 +95,67 @@ def _acknowledged(marker: Marker) -> int:
         return 0
 
 
-def _survey(db: Any, folder: Path) -> dict[str, StoreRepair]:
-    """Read all headers and records."""
+def _fields(content: bytes | None, folder: Path) -> dict[str, Any]:
+    """Return what a header holds; nothing when it is damaged."""
+    try:
+        return {} if content is None else unpack(content, folder)
+    except DamagedStoreError:
+        return {}
+
+
+def _survey(db: Any, folder: Path) -> tuple[dict[str, StoreRepair], list[bytes]]:
+    """Read the whole database: LevelDB takes over what is left of a log without looking at its checksums."""
     stores: dict[str, StoreRepair] = {}
-    with db.iterator(prefix=b"h", verify_checksums=True) as headers:
-        for key, content in headers:
-            fields = unpack(content, folder)
-            stores[key[1:].decode()] = StoreRepair(fields["count"], attributes=fields["attributes"])
-    with db.iterator(prefix=b"r", verify_checksums=True) as records:
-        for full_key, record in records:
-            name, _, key = full_key[1:].partition(b"\0")
-            store = stores.setdefault(name.decode(), StoreRepair())
-            # Only a model's records carry a checksum; other values are whatever their owner put there.
-            if "format" in store.attributes and crc32(record, crc32(key)) != RESIDUE:
-                store.removed.append(key)
+    garbage: list[bytes] = []
+    damaged: dict[str, list[bytes]] = {}
+    with db.iterator(verify_checksums=True) as pairs:
+        for key, content in pairs:  # headers come before records
+            name, word = _split(key)
+            if name is None:
+                garbage += [key] if key != DATABASE else []
+            elif word is None:
+                fields = _fields(content, folder)
+                stores[name] = StoreRepair(fields.get("count"), attributes=fields.get("attributes", {}))
+                damaged[name] = []
+            elif name not in stores:
+                garbage.append(key)
+            elif crc32(content, crc32(word)) == RESIDUE:
+                stores[name].found += 1
+                if not stores[name].attributes:
+                    layout = decode([word], [content])[0].layout
+                    stores[name].attributes = {"format": RECORD_FORMAT, "size": layout.size, "dtype": layout.dtype.name}
             else:
-                store.found += 1
-    return stores
+                damaged[name].append(word)
+    for name, store in stores.items():
+        # Only a model's records carry a checksum; other values are whatever their owner put there.
+        if "format" in store.attributes:
+            store.removed = damaged[name]
+        else:
+            store.found += len(damaged[name])
+    return stores, garbage
 
 
-def _write(db: Any, stores: dict[str, StoreRepair], sequence: int) -> None:
-    """Remove damaged records and set counts and sequence right, in one batch."""
+def _split(key: bytes) -> tuple[str | None, bytes | None]:
+    """Return the name of the store and, for a record, the key in it, of a key of the database."""
+    name, nul, word = key[1:].partition(b"\0")
+    try:
+        if key[:1] == b"h" and not nul:
+            return name.decode(), None
+        if key[:1] == b"r" and nul:
+            return name.decode(), word
+    except UnicodeDecodeError:
+        pass
+    return None, None
+
+
+def _write(db: Any, stores: dict[str, StoreRepair], garbage: list[bytes], sequence: int) -> None:
+    """Remove what is damaged, and set counts and sequence right, in one batch."""
     with db.write_batch(sync=True) as batch:
+        for key in garbage:
+            batch.delete(key)
         for name, store in stores.items():
-            for key in store.removed:
-                batch.delete(b"r" + name.encode() + b"\0" + key)
+            for word in store.removed:
+                batch.delete(b"r" + name.encode() + b"\0" + word)
             fields = {"format": FORMAT, "count": store.found, "attributes": store.attributes}
             batch.put(b"h" + name.encode(), pack(fields))
         batch.put(DATABASE, pack({"format": FORMAT, "sequence": sequence}))
