@@ -68,9 +68,10 @@ from spago.ag._node import (
 )
 from spago.ag._pooling import max_pooling
 from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
-from spago.ag._rules import Binary, Joint, Rule, Unary, binary, operator, unary
+from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, product, unary
 from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
 from spago.ag._softmax import log_softmax, logsumexp, softmax, sparsemax, sparsemax_loss
+from spago.ag._threads import get_num_threads, set_num_threads, synchronize
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
 
@@ -113,6 +114,7 @@ __all__ = [
     "dot",
     "dropout",
     "einsum",
+    "elementwise",
     "elu",
     "enable_grad",
     "exp",
@@ -121,6 +123,7 @@ __all__ = [
     "flip",
     "gather",
     "gelu",
+    "get_num_threads",
     "getitem",
     "gradcheck",
     "hard_sigmoid",
@@ -150,12 +153,14 @@ __all__ = [
     "pad",
     "positive_elu",
     "pow",
+    "product",
     "reciprocal",
     "release_graph",
     "relu",
     "reshape",
     "roll",
     "selu",
+    "set_num_threads",
     "sigmoid",
     "silu",
     "sin",
@@ -177,6 +182,7 @@ __all__ = [
     "swapaxes",
     "swish",
     "swish_b",
+    "synchronize",
     "take",
     "tan",
     "tanh",

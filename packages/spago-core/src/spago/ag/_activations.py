@@ -8,55 +8,55 @@ import numpy as np
 
 from spago import mat
 from spago.ag._quiet import multiply, quiet
-from spago.ag._rules import Binary, Unary, binary, unary
+from spago.ag._rules import Binary, Unary, binary, elementwise
 from spago.mat import Array
 
 
-@unary
+@elementwise
 def sigmoid(x: Array) -> Unary:
     """Logistic function σ(x) = 1 / (1 + exp(-x))."""
     y = mat.sigmoid(x)
     return y, lambda g: g * (y * (1 - y))
 
 
-@unary
+@elementwise
 def log_sigmoid(x: Array) -> Unary:
     """Logarithm of the logistic function: ln σ(x)."""
     return mat.log_sigmoid(x), lambda g: g * mat.sigmoid(-x)
 
 
-@unary
+@elementwise
 def tanh(x: Array) -> Unary:
     """Hyperbolic tangent."""
     y: Array = np.tanh(x)
     return y, lambda g: g * (1 - y * y)
 
 
-@unary
+@elementwise
 def hard_sigmoid(x: Array) -> Unary:
     """Piecewise linear sigmoid: 0.2 x + 0.5, clipped to [0, 1]. The derivative at ±2.5 is 0."""
     return np.clip(0.2 * x + 0.5, 0, 1), lambda g: np.where(np.abs(x) < 2.5, 0.2 * g, 0)
 
 
-@unary
+@elementwise
 def hard_tanh(x: Array) -> Unary:
     """Piecewise linear tanh: x, clipped to [-1, 1]. The derivative at ±1 is 0."""
     return np.clip(x, -1, 1), lambda g: np.where(np.abs(x) < 1, g, 0)
 
 
-@unary
+@elementwise
 def relu(x: Array) -> Unary:
     """Rectified linear unit: the larger of x and 0. The derivative at 0 is 1."""
     return np.maximum(x, 0), lambda g: np.where(x >= 0, g, 0)
 
 
-@unary
+@elementwise
 def leaky_relu(x: Array, alpha: float = 0.01) -> Unary:
     """Leaky rectified linear unit: x where x > 0, alpha x elsewhere. The derivative at 0 is alpha."""
     return np.where(x > 0, x, alpha * x), lambda g: np.where(x > 0, g, alpha * g)
 
 
-@unary
+@elementwise
 def elu(x: Array, alpha: float = 1.0) -> Unary:
     """Exponential linear unit: x where x > 0, alpha (exp(x) - 1) elsewhere.
 
@@ -68,14 +68,14 @@ def elu(x: Array, alpha: float = 1.0) -> Unary:
     return np.where(x > 0, x, negative), lambda g: g * np.where(x > 0, 1, negative + alpha)
 
 
-@unary
+@elementwise
 def positive_elu(x: Array) -> Unary:
     """ELU raised above 0: x + 1 where x > 0, exp(x) elsewhere. The derivative at 0 is 1."""
     y: Array = np.where(x > 0, x + 1, np.exp(np.minimum(x, 0)))
     return y, lambda g: g * np.where(x > 0, 1, y)
 
 
-@unary
+@elementwise
 @quiet
 def celu(x: Array, alpha: float = 1.0) -> Unary:
     """ELU with a continuous derivative: x where x > 0, alpha (exp(x / alpha) - 1) elsewhere.
@@ -86,7 +86,7 @@ def celu(x: Array, alpha: float = 1.0) -> Unary:
     return np.where(x > 0, x, alpha * negative), lambda g: g * np.where(x > 0, 1, negative + 1)
 
 
-@unary
+@elementwise
 def selu(x: Array, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Unary:
     """Self-normalising ELU: scale x where x > 0, scale alpha (exp(x) - 1) elsewhere.
 
@@ -98,7 +98,7 @@ def selu(x: Array, alpha: float = 1.6732632423543772, scale: float = 1.050700987
     return np.where(x > 0, scale * x, negative), lambda g: g * np.where(x > 0, scale, negative + scale * alpha)
 
 
-@unary
+@elementwise
 def softplus(x: Array, beta: float = 1.0, threshold: float = np.inf) -> Unary:
     """Smooth maximum of x and 0: ln(1 + exp(beta x)) / beta, and x where x > threshold.
 
@@ -113,19 +113,19 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = np.inf) -> Unary:
     return mat.softplus(x, beta, threshold), pullback
 
 
-@unary
+@elementwise
 def softshrink(x: Array, threshold: float = 0.5) -> Unary:
     """Soft shrinkage: x moved towards 0 by the threshold, and 0 where |x| ≤ threshold. The derivative there is 0."""
     return x - np.clip(x, -threshold, threshold), lambda g: np.where(np.abs(x) > threshold, g, 0)
 
 
-@unary
+@elementwise
 def threshold(x: Array, threshold: float, value: float) -> Unary:
     """Either x, where x > threshold, or else a fixed value. The derivative at the threshold is 0."""
     return np.where(x <= threshold, value, x), lambda g: np.where(x > threshold, g, 0)
 
 
-@unary
+@elementwise
 @quiet
 def softsign(x: Array) -> Unary:
     """Smooth sign: x / (1 + |x|)."""
@@ -135,7 +135,7 @@ def softsign(x: Array) -> Unary:
     return x / scale, lambda g: g / scale / scale
 
 
-@unary
+@elementwise
 def mish(x: Array) -> Unary:
     """Mish: x tanh(ln(1 + exp(x))).
 
@@ -144,7 +144,7 @@ def mish(x: Array) -> Unary:
     return mat.mish(x), lambda g: g * mat.mish_grad(x)
 
 
-@unary
+@elementwise
 def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Unary:
     """Gaussian error linear unit: x Φ(x), or the approximation by tanh that the reference and GPT-2 use.
 
@@ -159,7 +159,7 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Unary:
     return mat.gelu(x, approximate), lambda g: g * mat.gelu_grad(x, approximate)
 
 
-@unary
+@elementwise
 @quiet
 def silu(x: Array) -> Unary:
     """Sigmoid linear unit, also called Swish: x σ(x).

@@ -20,7 +20,7 @@ def check_result(node: Operator) -> None:
     Raises:
         GraphError: When the value has a NaN or an Inf that none of the operands has.
     """
-    _sites[node] = _caller()
+    _sites[node] = caller()
     if np.isfinite(node.value).all():
         return
     raise GraphError(
@@ -43,7 +43,7 @@ def check_gradient(node: Operator, operand: Node, gradient: Any) -> None:
     )
 
 
-def _caller() -> str:
+def caller() -> str:
     """Return file and line of the nearest caller outside this package."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("spago.ag."):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from spago.ag._node import Node, Operand
 from spago.ag._quiet import divide, multiply, quiet
-from spago.ag._rules import Binary, Unary, binary, unary
+from spago.ag._rules import Binary, Unary, binary, elementwise, unary
 from spago.mat import Array, ShapeError
 
 
@@ -39,7 +39,7 @@ def div(a: Array, b: Array) -> Binary:
     return y, lambda g: divide(g, b), lambda g: divide(multiply(-g, y), b)
 
 
-@unary
+@elementwise
 def neg(x: Array) -> Unary:
     """Element-wise -x."""
     return -x, lambda g: -g
@@ -82,7 +82,7 @@ def minimum(a: Array, b: Array) -> Binary:
     return np.minimum(a, b), lambda g: np.where(from_a, g, 0), lambda g: np.where(from_a, 0, g)
 
 
-@unary
+@elementwise
 def clip(x: Array, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None) -> Unary:
     """Element-wise nearest number to x in the range from low to high; None leaves an end open.
 

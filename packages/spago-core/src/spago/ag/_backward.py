@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spago.ag._anomaly import check_gradient
 from spago.ag._gradients import Parts, Scatter, sum_to_shape
 from spago.ag._modes import mode
-from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable
+from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable, await_value
 from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
@@ -106,6 +106,8 @@ def release_graph(*roots: Node) -> None:
         node = stack.pop()
         if isinstance(node, Operator) and not isinstance(node, ReleasedOperator):
             stack.extend(node._operands)
+            if node.queued:
+                await_value(node)
             del node.value
             node._operands, node._pullbacks, node._held = (), None, None
             node.__class__ = ReleasedOperator
@@ -164,7 +166,7 @@ class _Pass:
                 g = g.result() if type(g) is Task else g
                 g = self.hold(node, g, cut_off=node.number < cut)
             if node.number < cut:
-                self.kept.append((node, g))
+                self.kept.append((node, g.result() if type(g) is Task else g))
                 continue
             if node.value.nbytes > large or type(g) is Task:
                 if node.rule.elementwise and node._pullbacks is not None:

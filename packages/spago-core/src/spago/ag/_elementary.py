@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from spago.ag._quiet import divide, multiply, quiet
-from spago.ag._rules import Unary, unary
+from spago.ag._rules import Unary, elementwise
 from spago.mat import Array
 
 
-@unary
+@elementwise
 def identity(x: Array) -> Unary:
     """A copy of x."""
     return x.copy(), lambda g: g
 
 
-@unary
+@elementwise
 def abs(x: Array) -> Unary:
     """Absolute value |x|. The derivative at 0 is 0."""
     return np.abs(x), lambda g: g * np.sign(x)
 
 
-@unary
+@elementwise
 @quiet
 def reciprocal(x: Array) -> Unary:
     """1 / x; ±inf at ±0."""
@@ -29,13 +29,13 @@ def reciprocal(x: Array) -> Unary:
     return y, lambda g: multiply(-g * y, y)
 
 
-@unary
+@elementwise
 def square(x: Array) -> Unary:
     """x²."""
     return x * x, lambda g: g * (2 * x)
 
 
-@unary
+@elementwise
 @quiet
 def sqrt(x: Array) -> Unary:
     """Square root; nan for negative x. The derivative at 0 is inf."""
@@ -43,7 +43,7 @@ def sqrt(x: Array) -> Unary:
     return y, lambda g: divide(0.5 * g, y)
 
 
-@unary
+@elementwise
 @quiet
 def exp(x: Array) -> Unary:
     """Exponential eˣ; inf from about 88.7 (float32) or 709.8 (float64) on."""
@@ -51,7 +51,7 @@ def exp(x: Array) -> Unary:
     return y, lambda g: multiply(g, y)
 
 
-@unary
+@elementwise
 @quiet
 def log(x: Array) -> Unary:
     """Natural logarithm; -inf at 0, nan for negative x.
@@ -61,21 +61,21 @@ def log(x: Array) -> Unary:
     return np.log(x), lambda g: divide(g, np.where(x == 0, 1e-8, x))
 
 
-@unary
+@elementwise
 @quiet
 def sin(x: Array) -> Unary:
     """Sine; nan at ±inf."""
     return np.sin(x), lambda g: g * np.cos(x)
 
 
-@unary
+@elementwise
 @quiet
 def cos(x: Array) -> Unary:
     """Cosine; nan at ±inf."""
     return np.cos(x), lambda g: -g * np.sin(x)
 
 
-@unary
+@elementwise
 @quiet
 def tan(x: Array) -> Unary:
     """Tangent; nan at ±inf."""

@@ -156,8 +156,8 @@ def _affine(b: Array, *pairs: Array) -> Joint:
     if any(p.shape != shape for p in products) or _broadcast(b.shape, shape) != shape:
         raise ShapeError(f"Affine: expected b and all w · x of one shape, got {shapes}")
     y: Array = products[0] + b
-    for product in products[1:]:
-        y = y + product
+    for wx in products[1:]:
+        y = y + wx
 
     def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         gradients: list[Any] = [sum_to_shape(g, b.shape) if needs[0] else None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,6 +17,7 @@ from spago.mat import Array, ShapeError
 if TYPE_CHECKING:
     from spago.ag._reductions import Axis
     from spago.ag._rules import Rule
+    from spago.ag._threads import Task
 
 Pullback: TypeAlias = Callable[[Array], Any]
 """From the gradient of a result to that of one operand."""
@@ -80,6 +83,9 @@ class Node:
     value: Array
     requires_grad: bool
     number: int
+
+    # Whether the value is still being computed by another thread; reading it waits.
+    queued = False
 
     # NumPy must leave `array + node` to __radd__ here, instead of adding the node to each element.
     __array_ufunc__ = None
@@ -151,6 +157,9 @@ class Node:
         """Forget the gradient."""
         raise NotImplementedError
 
+    def retain_grad(self) -> None:
+        """Keep the gradient in `grad` when a backward passes through. A leaf does so in any case."""
+
     def _as_gradient(self, grad: npt.ArrayLike) -> Array:
         """Return grad as an array that is known to fit this node."""
         array: Array = np.asarray(grad, dtype=self.value.dtype)
@@ -178,9 +187,10 @@ class Node:
         return self.item()
 
     def __repr__(self) -> str:
+        summary = _summary(self.value)
         label = f" {self.name!r}" if self.name else ""
         grad = ", requires_grad" if self.requires_grad else ""
-        return f"<{type(self).__name__}{label} {self.dtype}{self.shape}{grad}: {_summary(self.value)}>"
+        return f"<{type(self).__name__}{label} {self.dtype}{self.shape}{grad}: {summary}>"
 
     if TYPE_CHECKING:  # Python's operators on nodes; _syntax.py says what each of them is.
         T: Node
@@ -401,7 +411,7 @@ class Operator(Node):
 
     rule: Rule
     _operands: tuple[Any, ...]
-    _pullbacks: tuple[Pullback | None, ...] | JointPullback | None
+    _pullbacks: tuple[Pullback | None, ...] | JointPullback | QueuedValue | None
     _held: _HeldGradient | None
 
     @property
@@ -412,7 +422,7 @@ class Operator(Node):
     @property
     def operands(self) -> tuple[Node, ...]:
         """The nodes that this one was computed from, in the order of the operator's arguments."""
-        dtype = self.value.dtype
+        dtype = self.dtype
         return tuple(
             operand if isinstance(operand, Node) else Constant(operand, None if hasattr(operand, "dtype") else dtype)
             for operand in self._operands
@@ -489,9 +499,79 @@ def _released(node: ReleasedOperator) -> Array:
     raise GraphError(f"{node.rule.name}: the value of this node was released by release_graph; compute it again")
 
 
-for _attribute in ("value",):
-    # Not in the class body: to a type checker a property there contradicts the slot of the same name.
-    setattr(ReleasedOperator, _attribute, property(_released))
+class QueuedOperator(Operator):
+    """A result that another thread may still be computing.
+
+    Asking for its value waits; from then on the node is a plain `Operator`.
+    """
+
+    __slots__ = ()
+
+    queued = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that the value will have."""
+        shape: tuple[int, ...] = queued_value(self).shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes that the value will have."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements that the value will have."""
+        return prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that the value will have."""
+        dtype: np.dtype[Any] = queued_value(self).dtype
+        return dtype
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedValue:
+    """What stands in the place of a queued operator's pullbacks until they are there.
+
+    Attributes:
+        task: Gives the value and the pullbacks.
+        shape: Of the value.
+        dtype: Of the value.
+    """
+
+    task: Task
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def queued_value(node: Operator) -> QueuedValue | Array:
+    """Return what stands for the value of a queued operator, or the value if it is there by now."""
+    waiting = node._pullbacks
+    return waiting if isinstance(waiting, QueuedValue) else node.value
+
+
+def await_value(node: Any) -> Array:
+    """Return the value of a queued operator, once it is there."""
+    waiting = node._pullbacks
+    if type(waiting) is QueuedValue:
+        value, pullbacks = waiting.task.result()
+        with _LOCKS[id(node) >> 6 & 15]:
+            if type(node._pullbacks) is QueuedValue:
+                _VALUE.__set__(node, value)
+                node._pullbacks = pullbacks if node.requires_grad else None
+                node.__class__ = Operator
+    array: Array = _VALUE.__get__(node)
+    return array
+
+
+_VALUE: Any = Node.__dict__["value"]  # the slot, which the property of a subclass hides
+
+# Not in the class bodies: to a type checker a property there contradicts the slot of the same name.
+for _kind, _read in ((ReleasedOperator, _released), (QueuedOperator, await_value)):
+    setattr(_kind, _VALUE.__name__, property(_read))
 
 
 class _HeldGradient:

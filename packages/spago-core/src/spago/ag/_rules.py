@@ -147,12 +147,12 @@ def _binary(
 
     def operator(a: Operand, b: Operand, /, *args: P.args, **kwargs: P.kwargs) -> Node:
         if queues and line.unfinished and (getattr(a, "queued", False) or getattr(b, "queued", False)):
-            return _queue_binary(rule, about, a, b, args, kwargs)
+            return _queue_binary(about, a, b, lambda x, z: rule(x, z, *args, **kwargs))
         if isinstance(a, Node):
             x, need_a = a.value, a.requires_grad
             # Looking at the first operand alone costs a small operator half as much as looking at both.
             if queues and x.nbytes > line.large:
-                return _queue_binary(rule, about, a, b, args, kwargs)
+                return _queue_binary(about, a, b, lambda x, z: rule(x, z, *args, **kwargs))
         else:
             x, need_a = constant(a, about), False
         if isinstance(b, Node):
@@ -171,11 +171,11 @@ def _binary(
     return operator
 
 
-def _queue_binary(rule: Callable[..., Binary], about: Rule, a: Any, b: Any, args: Any, kwargs: Any) -> Node:
+def _queue_binary(about: Rule, a: Any, b: Any, rule: Callable[[Array, Array], Binary]) -> Node:
     """Return the node of a large result, which is computed when its turn comes."""
     operands = tuple(x if isinstance(x, Node) else constant(x, about) for x in (a, b))
     try:
-        return queue(about, operands, lambda x, z: rule(x, z, *args, **kwargs))
+        return queue(about, operands, rule)
     except ValueError as error:
         raise _shape_error(about, a, b, error) from None
 
