@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spago import ag, nn
+from spago import ag
 from spago.mat import Array, ShapeError
 from spago.nn import LSTM, BiLSTM, BiRNN, BiState, LSTMState
 from spago.nn._birnn import Merge
@@ -15,13 +15,18 @@ LENGTHS = [5, 1, 3]
 
 
 class SlowLSTM(LSTM):
-    """An LSTM that BiRNN does not know: it runs as any recurrent layer does."""
+    """An LSTM that runs step by step, one direction after the other."""
 
-    forward = nn.Recurrent.forward
+    def rule(self) -> None:
+        return None
 
 
 def a_batch() -> Array:
     return np.random.default_rng(2).normal(size=(B, T, D))
+
+
+def a_state() -> Array:
+    return np.random.default_rng(3).normal(size=(2, B, H))
 
 
 def run(layer: BiRNN, state: BiState | None = None) -> list[Array]:
@@ -95,7 +100,9 @@ def test_bad_settings_are_named() -> None:
         BiRNN(LSTM(D, H), LSTM(D - 1, H))
 
 
-def test_both_directions_have_a_state_or_none_has() -> None:
-    state = BiState(LSTMState(ag.var(np.zeros((B, H))), ag.var(np.zeros((B, H)))), None)
-    with pytest.raises(ValueError, match="expected a state for both directions or for none"):
-        BiLSTM(D, H, dtype=np.float64)(a_batch(), state)
+@pytest.mark.parametrize("kind", [LSTM, SlowLSTM])
+def test_a_direction_without_a_state_starts_from_zeros(kind: type[LSTM]) -> None:
+    layer = BiRNN(kind(D, H, dtype=np.float64), kind(D, H, dtype=np.float64))
+    given, zeros = (LSTMState(*(ag.var(part) for part in parts)) for parts in (a_state(), np.zeros((2, B, H))))
+    ys, _ = layer(a_batch(), BiState(given, None))
+    np.testing.assert_allclose(ys.value, layer(a_batch(), BiState(given, zeros))[0].value, rtol=1e-14)

@@ -13,6 +13,7 @@ from spago.mat._constructors import eye, full, one_hot, ones, resize, zeros
 from spago.mat._crf import CRFLattice, CRFScores, crf_counts, crf_expectations, crf_forward, crf_k_best, crf_score
 from spago.mat._erf import erf, erfc, gelu, gelu_grad, normal_cdf, normal_pdf
 from spago.mat._errors import FormatError, ShapeError
+from spago.mat._gru import GRUSteps, gru_backward, gru_forward, gru_gate_layout
 from spago.mat._layer_statistics import layer_statistics, standardize
 from spago.mat._linear_algebra import lu, normalize, pivot_row
 from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward, lstm_gate_layout
@@ -28,6 +29,7 @@ __all__ = [
     "CRFLattice",
     "CRFScores",
     "FormatError",
+    "GRUSteps",
     "LSTMSteps",
     "Packing",
     "ShapeError",
@@ -45,6 +47,9 @@ __all__ = [
     "full",
     "gelu",
     "gelu_grad",
+    "gru_backward",
+    "gru_forward",
+    "gru_gate_layout",
     "layer_statistics",
     "log_sigmoid",
     "log_softmax",

@@ -10,15 +10,17 @@ from spago.nn._crf import CRF
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
 from spago.nn._files import load, save
+from spago.nn._gru import GRU
 from spago.nn._linear import Linear
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._module import LoadResult, Module
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
-from spago.nn._recurrent import Recurrent
+from spago.nn._recurrent import HiddenState, Recurrent
 from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
 
 __all__ = [
     "CRF",
+    "GRU",
     "LSTM",
     "BiLSTM",
     "BiRNN",
@@ -26,6 +28,7 @@ __all__ = [
     "Buffer",
     "Dropout",
     "Embedding",
+    "HiddenState",
     "LSTMState",
     "Linear",
     "LoadResult",

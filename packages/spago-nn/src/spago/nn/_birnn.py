@@ -11,9 +11,9 @@ import numpy.typing as npt
 from spago import ag
 from spago.ag import Node, Operand, ShapeError
 from spago.mat.rand import LockedRand
-from spago.nn._lstm import LSTM, run_lstms
+from spago.nn._lstm import LSTM
 from spago.nn._module import Module
-from spago.nn._recurrent import Recurrent, as_sequences
+from spago.nn._recurrent import Recurrent, run_layers
 
 Merge: TypeAlias = Literal["concat", "sum", "prod", "avg"]
 
@@ -80,14 +80,8 @@ class BiRNN(Module):
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
         """
-        there, back = self.forward_layer, self.backward_layer
-        before = state or BiState(None, None)
-        if type(there) is LSTM and type(back) is LSTM and there.hidden_size == back.hidden_size:
-            xs = as_sequences(xs, there.input_size, "BiRNN")
-            (a, after), (b, back_after) = run_lstms((there, back), (False, True), xs, list(before), lengths)
-        else:
-            a, after = there(xs, before.forward, lengths)
-            b, back_after = back(xs, before.backward, lengths, reverse=True)
+        layers, before = (self.forward_layer, self.backward_layer), state or BiState(None, None)
+        (a, after), (b, back_after) = run_layers(layers, (False, True), xs, before, lengths, "BiRNN")
         return _MERGES[self.merge](a, b), BiState(after, back_after)
 
     def extra_repr(self) -> str:

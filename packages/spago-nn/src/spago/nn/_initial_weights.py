@@ -20,3 +20,10 @@ def xavier_uniform(
     """
     limit = math.sqrt(6.0 / sum(shape))
     return (rng or default_rng()).uniform(shape, -limit, limit, dtype)
+
+
+def stacked_xavier_uniform(
+    count: int, out: int, size: int, *, rng: LockedRand | None = None, dtype: npt.DTypeLike = np.float32
+) -> Array:
+    """Return the initial weights (count · out, size) of several gates, each drawn for itself, one below the other."""
+    return np.concatenate([xavier_uniform((out, size), rng=rng, dtype=dtype) for _ in range(count)])
