@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -128,29 +129,60 @@ def losses_and_gradients(crf: nn.CRF, emissions: Array, tags: Integers, lengths:
     return [losses.value, leaf.grad, *(parameter.grad for parameter in crf.parameters())]
 
 
-def test_gradients_are_right_where_sums_of_products_underflow() -> None:
-    # Each label all but forbids the most likely next one: the products of exponentials are 0 in float64.
-    crf = a_crf()
-    crf.transitions.value[...] = [[-2000, 0, -1000], [0, -3000, -1500], [-900, 0, -2500]]
-    emissions, tags = a_batch(scale=1500), some_tags()
+def likely_transitions() -> tuple[Array, Array]:
+    """Scores of one size."""
+    return a_crf().transitions.value, a_batch()
+
+
+def unlikely_transitions() -> tuple[Array, Array]:
+    """Each label all but forbids the most likely next one."""
+    return np.array([[-2000.0, 0, -1000], [0, -3000, -1500], [-900, 0, -2500]]), a_batch(scale=1500)
+
+
+def an_unlikely_label() -> tuple[Array, Array]:
+    """Transitions are scaled by those from a label that never occurs: all others underflow, and all of them count."""
+    transitions, emissions = a_crf().transitions.value - 2000, a_batch()
+    transitions[2] = 3
+    emissions[..., 2] -= 1e5
+    return transitions, emissions
+
+
+@pytest.mark.parametrize("scores", [unlikely_transitions, an_unlikely_label])
+def test_gradients_are_right_where_sums_of_products_underflow(scores: Callable[[], tuple[Array, Array]]) -> None:
+    crf, tags = a_crf(), some_tags() % 2
+    crf.transitions.value[...], emissions = scores()
     for b, n in enumerate(LENGTHS):
         path = tags[b, :n]
         loss, g, pairs, first, last = losses_and_gradients(crf, emissions[b, :n], path, None)
         paths, probabilities, log_partition = distribution(crf, emissions[b, :n])
-        _, scores = all_paths(crf, emissions[b, :n])
+        _, path_scores = all_paths(crf, emissions[b, :n])
         expected = [np.zeros_like(x) for x in (g, pairs, first, last)]
         for y, p in [*zip(paths, probabilities, strict=True), (tuple(path), -1.0)]:
             expected[0][range(n), y] += p
             np.add.at(expected[1], (list(y[:-1]), list(y[1:])), p)
             expected[2][y[0]] += p
             expected[3][y[-1]] += p
-        assert loss == pytest.approx(log_partition - scores[paths.index(tuple(path))], rel=1e-12)
+        assert loss == pytest.approx(log_partition - path_scores[paths.index(tuple(path))], rel=1e-11)
         for ours, theirs in zip((g, pairs, first, last), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-def test_a_batch_equals_one_at_a_time() -> None:
+def test_a_sequence_without_any_path_has_no_marginals_and_spoils_no_other() -> None:
     crf, emissions, tags = a_crf(), a_batch(), some_tags()
+    emissions[1, 0] = -np.inf
+    assert not crf.marginals(emissions, LENGTHS)[1].any()
+    assert crf.decode(emissions, LENGTHS)[1] == []
+    loss = crf.negative_log_likelihood(emissions, tags, LENGTHS, reduction="none")
+    assert np.isinf(loss.value).tolist() == [False, True, False, False, False]
+    loss.backward([1.0, 0.0, 1.0, 1.0, 1.0])
+    for parameter in crf.parameters():
+        assert np.isfinite(parameter.grad).all()
+
+
+@pytest.mark.parametrize("scores", [likely_transitions, unlikely_transitions, an_unlikely_label])
+def test_a_batch_equals_one_at_a_time(scores: Callable[[], tuple[Array, Array]]) -> None:
+    crf, tags = a_crf(), some_tags() % 2
+    crf.transitions.value[...], emissions = scores()
     losses, *gradients = losses_and_gradients(crf, emissions, tags, LENGTHS)
     totals = [np.zeros_like(g) for g in gradients]
     for b, n in enumerate(LENGTHS):

@@ -96,7 +96,7 @@ class CRF(Module):
             reduction: Over the sequences: their "mean", their "sum", or "none".
 
         Returns:
-            Shape (); or (B,) with reduction "none", for a batch.
+            Shape (); or (B,) with reduction "none", for a batch. inf for tags that a score of -inf forbids.
 
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
@@ -119,7 +119,8 @@ class CRF(Module):
     def decode(self, emissions: Operand | Sequence[Operand], lengths: npt.ArrayLike | None = None) -> list[list[int]]:
         """Return the most probable tags of each sequence, without padding; one sequence (T, K) is a batch of one.
 
-        Among equally probable ones, the lowest last tag and then the lowest previous tags win.
+        Among equally probable ones, the lowest last tag and then the lowest previous tags win. A sequence all of whose
+        taggings are forbidden by scores of -inf gets the empty list.
         """
         return self.viterbi(emissions, lengths)[0]
 
@@ -227,7 +228,10 @@ def _negative_log_likelihood(
 ) -> ag.Joint:
     scores = CRFScores(_batched(emissions), transitions, start, end)
     lattice = crf_forward(scores, packing)
-    losses = lattice.log_partition - crf_score(scores, path, packing)
+    path_scores = crf_score(scores, path, packing)
+    # The loss of a forbidden path is inf, also where there is no other path: -inf - -inf would be NaN.
+    losses: Array = np.full_like(path_scores, np.inf)
+    np.subtract(lattice.log_partition, path_scores, out=losses, where=~np.isneginf(path_scores))
     share = 1 / len(losses) if reduction == "mean" else 1
     y: Array = losses.reshape(emissions.shape[:-2]) if reduction == "none" else losses.sum() * share
 
