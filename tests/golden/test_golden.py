@@ -6,7 +6,6 @@ from golden import ADAPTERS, Case, check, load_adapters, read_cases
 
 AWAITED = {
     "operator": "the operators of ag",
-    "readme": "the engine of ag",
     "model": "the layers of nn",
     "loss": "losses",
     "optimizer": "optim",

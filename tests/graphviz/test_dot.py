@@ -139,6 +139,14 @@ def test_nan_and_inf_are_red_and_counted(value: float, text: str) -> None:
     assert attribute(dot, 2, "fontcolor") is None
 
 
+def test_a_gradient_with_nan_is_red() -> None:
+    x = ag.var([1.0, 2.0], requires_grad=True, name="x")
+    (x * 2.0).backward([np.nan, np.inf])
+    dot = to_dot(x)
+    assert texts(dot, 0) == ["x", "2", "gradient: 1 NaN, 1 Inf"]
+    assert attribute(dot, 0, "fontcolor") == "#dc2626"
+
+
 def test_gradients_are_shown_and_colour_nodes() -> None:
     a, b, c = (ag.var([1.0, 1.0], requires_grad=True, name=name) for name in "abc")
     y = a * 3.0 + b * 4.0 + c * 0.0

@@ -37,7 +37,8 @@ class Options(TypedDict, total=False):
         shapes: On the "nodes" (the default), on the "edges", or "none".
         dtypes: Whether dtypes stand beside the shapes.
         ids: Whether nodes show their number in the graph.
-        values: Up to how many elements a value is shown; by default 1. NaN and Inf are marked in red for any size.
+        values: Up to how many elements a value is shown; by default 1. What has NaN or Inf, in its value or
+            its gradient, is red whatever its size.
         gradients: Whether nodes show the norm of the gradient that they hold.
         color: By the "role" of nodes (the default), by the norm of the "gradient" they hold, or "none".
         align_leaves: Whether all leaves stand at one end; where no frames are drawn.

@@ -44,7 +44,7 @@ class Box:
         tooltip: The name in full.
         frames: What it is framed by, outermost first.
         step: Its time step; -1 when there are none, or several.
-        strange: Whether a value has NaN or Inf.
+        strange: Whether a value or a gradient has NaN or Inf.
         heat: From 0 to 1 how large the gradient is beside the others; None where there is none.
     """
 
@@ -148,7 +148,7 @@ def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: floa
         tooltip=name,
         frames=((_step_frame(step),) if step >= 0 else ()) + modules,
         step=step,
-        strange=any(not np.isfinite(node.value).all() for node in nodes),
+        strange=any(not _is_finite(node.value) or not _is_finite(node.grad) for node in nodes),
         heat=heat,
     )
 
@@ -203,19 +203,22 @@ def _details(look: Look, group: Group, nodes: list[Node], name: str) -> tuple[st
             lines.append(shape if shown else f"{shape} = {text}" if shape and first.shape else text)
         else:
             lines.append(shape)
-    if one:
-        lines += _strange_text(first.value, shown=first.size <= look.values)
-    if look.gradients and one and first.grad is not None:
+    if one and first.size > look.values and not _is_finite(first.value):
+        lines.append(_count_strange(first.value))
+    if one and not _is_finite(first.grad):
+        lines.append(f"gradient: {_count_strange(first.grad)}")
+    elif look.gradients and one and first.grad is not None:
         lines.append(f"|gradient| {np.linalg.norm(first.grad):.3g}")
     return tuple(line for line in lines if line)
 
 
-def _strange_text(value: Any, *, shown: bool) -> list[str]:
-    """Return a line that counts NaN and Inf, unless the values are shown."""
-    if shown or np.isfinite(value).all():
-        return []
+def _is_finite(value: Any) -> bool:
+    return value is None or bool(np.isfinite(value).all())
+
+
+def _count_strange(value: Any) -> str:
     counts = {"NaN": int(np.isnan(value).sum()), "Inf": int(np.isinf(value).sum())}
-    return [", ".join(f"{n:,} {what}" for what, n in counts.items() if n)]
+    return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
 
 
 def _line_label(graph: Graph, look: Look, source: Group) -> str:
