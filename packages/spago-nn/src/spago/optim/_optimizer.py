@@ -1,0 +1,412 @@
+"""What all optimizers have in common: groups of parameters, the step, checks, state."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
+
+import numpy as np
+
+from spago.mat import Array, ShapeError
+from spago.nn import Param, Payload, Trainable
+from spago.optim._blocks import Job, Update, run
+from spago.optim._clipping import all_finite, check_bound, clip_gradients, limit_gradients
+from spago.optim._schedules import Schedule
+from spago.optim._sources import Source, is_source, label_of, sources_of, trainables_of
+
+Rate: TypeAlias = float | Callable[[int], float]
+"""A learning rate: a number, or a function of the number of steps taken so far, such as a `Schedule`."""
+
+Params: TypeAlias = Source | Iterable[Source] | Iterable[Mapping[str, Any]]
+"""A model, its parameters, several models; or groups: mappings with "params" and the settings that differ."""
+
+OnNaN: TypeAlias = Literal["raise", "skip", "ignore"]
+
+
+class OptimizerState(TypedDict):
+    """What an optimizer needs to go on as if it had never stopped; JSON but for the arrays.
+
+    Attributes:
+        method: The method.
+        steps: How many steps were taken.
+        skipped: How many were left out because of NaN.
+        groups: The settings of each group; that of a schedule is its state.
+        shapes: The shapes of the parameters in memory, in order.
+        arrays: The state of the parameters, by "number.name", such as "0.m".
+    """
+
+    method: str
+    steps: int
+    skipped: int
+    groups: list[dict[str, Any]]
+    shapes: list[list[int]]
+    arrays: dict[str, Array]
+
+
+class Group:
+    """Parameters that are trained with the same settings.
+
+    Settings are read and changed by name: `optimizer.groups[0]["learning_rate"] = 0.01`.
+
+    Attributes:
+        sources: The parameters, and the models that are asked for theirs at each step.
+        settings: The settings by name.
+    """
+
+    def __init__(self, sources: list[Source], settings: dict[str, Any]) -> None:
+        self.sources = sources
+        self.settings = settings
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self.settings:
+            raise KeyError(f"expected one of {', '.join(self.settings)}, got {name!r}")
+        self.settings[name] = value
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"Group({len(self.sources)} sources, {settings})"
+
+
+class Optimizer(ABC):
+    """Base of the optimizers: what a step does, apart from the rule.
+
+    A step takes all parameters that have a gradient, each once, clips the gradients jointly if told to, changes values
+    and state in place, commits them, and clears the gradients. Parameters without gradient are left alone. Models are
+    asked for their parameters at each step, so what changes from step to step, such as the rows of an embedding store,
+    takes part. The state lives with the parameter, in `payload`; the number of steps with the optimizer.
+
+    Nothing is changed when a step raises an error of its own.
+
+    Args:
+        params: A model, its parameters, or several of them; or groups, such as
+            `[{"params": encoder, "learning_rate": 1e-4}, {"params": head}]`.
+        settings: The settings of the method, which groups may override.
+        clip_norm: Bound of the joint 2-norm of all gradients; see `clip_by_norm`.
+        clip_value: Bound of each element of all gradients; see `clip_by_value`.
+        on_nan: What to do when a gradient has NaN or infinity: "raise" an error that names the parameter, "skip" the
+            step, or "ignore" it, which saves a pass over the gradients.
+
+    Attributes:
+        groups: The groups, at least one.
+        steps: How many steps were taken. What depends on time, as bias correction does, is computed for steps + 1. The
+            reference counts when it is told to (examples, batches): set this to count so.
+        skipped: How many steps were left out because of NaN.
+        norm: With clip_norm, the joint norm of the gradients of the last step, before clipping.
+    """
+
+    label: ClassVar[str]
+    """What the state of the method is labelled with."""
+
+    def __init__(
+        self,
+        params: Params,
+        settings: dict[str, Any],
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        on_nan: OnNaN = "raise",
+    ) -> None:
+        if on_nan not in ("raise", "skip", "ignore"):
+            raise ValueError(f'{self.name}: expected on_nan="raise", "skip" or "ignore", got {on_nan!r}')
+        if clip_norm is not None and clip_value is not None:
+            raise ValueError(f"{self.name}: expected clip_norm or clip_value, got both")
+        check_bound(self.name, "clip_norm", clip_norm or 0.0)
+        check_bound(self.name, "clip_value", clip_value or 0.0)
+        self.clip_norm, self.clip_value, self.on_nan = clip_norm, clip_value, on_nan
+        self.steps = 0
+        self.skipped = 0
+        self.norm = 0.0
+        self.defaults = settings
+        self.groups: list[Group] = []
+        for group in _grouped(params):
+            self.add_group(**group)
+
+    @property
+    def name(self) -> str:
+        """The name of the method, for messages."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.steps} steps, {', '.join(map(repr, self.groups))})"
+
+    # What a method says
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise ValueError for a setting that is out of range."""
+        for name in ("eps", "weight_decay"):
+            if name in settings and not settings[name] >= 0:
+                raise ValueError(f"{self.name}: expected {name} ≥ 0, got {settings[name]}")
+        for beta in settings.get("betas", ()):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{self.name}: expected betas from 0 to below 1, got {settings['betas']}")
+
+    @abstractmethod
+    def state_names(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the state arrays, as in the paper."""
+
+    @abstractmethod
+    def rule(self, settings: Mapping[str, Any], learning_rate: float, t: int) -> Update:
+        """Return the update of step t (from 1): a function of w, g, the state arrays, and two arrays to compute in."""
+
+    def update(self, settings: Mapping[str, Any], learning_rate: float, t: int, jobs: Sequence[Job]) -> None:
+        """Update all jobs of a group; element by element unless a method says otherwise."""
+        run(self.rule(settings, learning_rate, t), jobs)
+
+    # What a user calls
+
+    def add_group(self, params: Source | Iterable[Source], **settings: Any) -> None:
+        """Train more parameters, with settings of their own.
+
+        Raises:
+            ValueError: For a setting that the method does not have, or that is out of range.
+        """
+        unknown = settings.keys() - self.defaults.keys()
+        if unknown:
+            raise ValueError(
+                f"{self.name}: expected settings among {', '.join(self.defaults)}, got {', '.join(unknown)}"
+            )
+        group = Group(sources_of(params, self.name), self.defaults | settings)
+        self._checked_rate(group)
+        self.groups.append(group)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step, of the first group. Setting it sets that of all groups."""
+        return self._checked_rate(self.groups[0])
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Rate) -> None:
+        for group in self.groups:
+            group["learning_rate"] = learning_rate
+
+    def step(self, *, zero_grad: bool = True) -> bool:
+        """Update the parameters that have a gradient.
+
+        Args:
+            zero_grad: Whether to clear the gradients afterwards, as the reference does. A loop that clears them itself,
+                as in PyTorch, works as well.
+
+        Returns:
+            Whether an update was made: False when it was skipped because of NaN.
+
+        Raises:
+            FloatingPointError: When a gradient has NaN or infinity, with on_nan="raise".
+            ValueError: When a setting is out of range, or a parameter holds the state of another method.
+        """
+        rates = [self._checked_rate(group) for group in self.groups]
+        ready = self._with_gradient()
+        everything = [parameter for members in ready for parameter in members]
+        if not self._finite(everything):
+            self.skipped += 1
+            if zero_grad:
+                self.zero_grad()
+            return False
+        for group, members in zip(self.groups, ready, strict=True):
+            self._check_state(members, self.state_names(group.settings))
+        self._clip(everything)
+        for group, rate, members in zip(self.groups, rates, ready, strict=True):
+            names = self.state_names(group.settings)
+            self.update(group.settings, rate, self.steps + 1, [self._job(parameter, names) for parameter in members])
+        self.steps += 1
+        for parameter in everything:
+            parameter.commit()
+            if zero_grad:
+                parameter.zero_grad()
+        return True
+
+    def zero_grad(self) -> None:
+        """Clear the gradients of all parameters."""
+        for group in self.groups:
+            for source in group.sources:
+                source.zero_grad()
+
+    def reset(self) -> None:
+        """Forget the state of all parameters in memory and the number of steps, as if training began now."""
+        for parameter in self._in_memory():
+            parameter.payload = None
+        self.steps = self.skipped = 0
+
+    def state_dict(self) -> OptimizerState:
+        """Return what is needed to go on later: steps, settings, and copies of the state of parameters in memory.
+
+        Rows of an embedding store keep their state in the store.
+        """
+        parameters = self._in_memory()
+        return {
+            "method": self.name,
+            "steps": self.steps,
+            "skipped": self.skipped,
+            "groups": [{name: _saved(value) for name, value in group.settings.items()} for group in self.groups],
+            "shapes": [list(parameter.shape) for parameter in parameters],
+            "arrays": {
+                f"{i}.{name}": array.copy()
+                for i, parameter in enumerate(parameters)
+                if parameter.payload is not None
+                for name, array in parameter.payload.arrays.items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state that `state_dict` returned, for the same parameters in the same order.
+
+        Settings become those of the state. A learning rate that is a schedule stays one, and takes over its state.
+
+        Raises:
+            ValueError: When the state is of another method, or of other parameters; nothing has been changed.
+        """
+        parameters = self._in_memory()
+        self._check_loadable(state, parameters)
+        payloads = self._loaded_payloads(state, parameters)
+        for group, saved in zip(self.groups, state["groups"], strict=True):
+            for name, value in saved.items():
+                group.settings[name] = _loaded(group[name], value)
+        for parameter, payload in zip(parameters, payloads, strict=True):
+            parameter.payload = payload
+        self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
+
+    # The parts of a step
+
+    def _checked_rate(self, group: Group) -> float:
+        self.check(group.settings)
+        given: Rate = group["learning_rate"]
+        rate = float(given(self.steps) if callable(given) else given)
+        if not 0 <= rate < math.inf:
+            raise ValueError(f"{self.name}: expected a learning rate ≥ 0, got {rate}")
+        return rate
+
+    def _with_gradient(self) -> list[list[Trainable]]:
+        """The parameters of each group that have a gradient; a shared one counts in the first group that has it."""
+        seen: set[int] = set()
+        ready: list[list[Trainable]] = []
+        for group in self.groups:
+            members: list[Trainable] = []
+            for parameter in trainables_of(group.sources):
+                if parameter.requires_grad and parameter.grad is not None and id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    members.append(parameter)
+            ready.append(members)
+        return ready
+
+    def _finite(self, parameters: Sequence[Trainable]) -> bool:
+        """Whether the step can be made.
+
+        Raises:
+            FloatingPointError: When it cannot, and on_nan is "raise".
+        """
+        if self.on_nan == "ignore" or all_finite([parameter.grad for parameter in parameters]):
+            return True
+        if self.on_nan == "skip":
+            return False
+        number = next(i for i, parameter in enumerate(parameters) if not np.isfinite(parameter.grad).all())
+        grad = parameters[number].grad
+        raise FloatingPointError(
+            f"{self.name}: expected finite gradients, got NaN or infinity in {np.count_nonzero(~np.isfinite(grad))} of "
+            f"{grad.size} elements for {label_of(parameters[number], number)}; ag.detect_anomaly() finds their origin, "
+            'on_nan="skip" leaves out such steps'
+        )
+
+    def _check_state(self, parameters: Sequence[Trainable], names: tuple[str, ...]) -> None:
+        for i, parameter in enumerate(parameters):
+            payload = parameter.payload
+            if payload is None:
+                continue
+            if payload.label != self.label:
+                raise ValueError(
+                    f"{self.name}: expected state of {self.label}, got {label_of(parameter, i)} with state of "
+                    f"{payload.label}; go on with {payload.label}, or set its payload to None to start anew"
+                )
+            value = parameter.value
+            for name in names:
+                array = payload.arrays.get(name)
+                if array is not None and (array.shape != value.shape or array.dtype != value.dtype):
+                    raise ShapeError(
+                        f"{self.name}: expected {name} of {label_of(parameter, i)} to be {value.dtype} of shape "
+                        f"{value.shape}, got {array.dtype} of shape {array.shape}; set its payload to None"
+                    )
+
+    def _clip(self, parameters: Sequence[Trainable]) -> None:
+        if self.clip_norm is not None:
+            self.norm = clip_gradients(parameters, self.clip_norm, 2.0, 1e-6)
+        elif self.clip_value is not None:
+            limit_gradients(parameters, self.clip_value)
+
+    def _job(self, parameter: Trainable, names: tuple[str, ...]) -> Job:
+        """Return value, gradient and state of a parameter, the state being zeros where there is none yet.
+
+        A gradient that is zero but for some rows would enter here, as a job of these rows of value and state.
+        """
+        value = parameter.value
+        if not value.flags.writeable:  # as that of a file that is mapped to memory
+            value = parameter.value = value.copy()
+        if not names:
+            return value, parameter.grad
+        payload = parameter.payload
+        if payload is None or any(name not in payload.arrays for name in names):
+            arrays = {name: np.zeros(value.shape, value.dtype) for name in names}
+            payload = Payload(self.label, arrays | (payload.arrays if payload is not None else {}))
+            parameter.payload = payload
+        return value, parameter.grad, *[payload.arrays[name] for name in names]
+
+    def _in_memory(self) -> list[Param]:
+        """All parameters whose state is not kept elsewhere, each once."""
+        sources = (source for group in self.groups for source in group.sources)
+        return list({id(p): p for p in trainables_of(sources) if isinstance(p, Param)}.values())
+
+    def _check_loadable(self, state: Mapping[str, Any], parameters: Sequence[Param]) -> None:
+        if state["method"] != self.name:
+            raise ValueError(f"{self.name}: expected state of {self.name}, got that of {state['method']}")
+        shapes = [list(parameter.shape) for parameter in parameters]
+        if [list(shape) for shape in state["shapes"]] != shapes or len(state["groups"]) != len(self.groups):
+            raise ValueError(
+                f"{self.name}: expected state of {len(self.groups)} groups with parameters of shapes {shapes}, got "
+                f"{len(state['groups'])} with {state['shapes']}; is it the same model?"
+            )
+        for group, saved in zip(self.groups, state["groups"], strict=True):
+            if group.settings.keys() != saved.keys():
+                raise ValueError(f"{self.name}: expected settings {', '.join(group.settings)}, got {', '.join(saved)}")
+            self.check(saved)
+            for name, value in group.settings.items():
+                if isinstance(value, Schedule):
+                    value.check_state(saved[name])
+
+    def _loaded_payloads(self, state: Mapping[str, Any], parameters: Sequence[Param]) -> list[Payload | None]:
+        payloads: list[Payload | None] = [None] * len(parameters)
+        for key, array in state["arrays"].items():
+            number, _, name = key.partition(".")
+            parameter = parameters[int(number)]
+            if array.shape != parameter.shape:
+                raise ShapeError(f"{self.name}: expected {key} of shape {parameter.shape}, got {array.shape}")
+            payload = payloads[int(number)] = payloads[int(number)] or Payload(self.label)
+            payload.arrays[name] = np.array(array, dtype=parameter.dtype)
+        return payloads
+
+
+def _grouped(params: Params) -> list[dict[str, Any]]:
+    """Return the arguments of add_group, for each group."""
+    if not is_source(params):
+        members: list[Any] = list(cast("Iterable[Any]", params))
+        if members and all(isinstance(member, Mapping) for member in members):
+            return [dict(member) for member in members]
+        params = members
+    return [{"params": params}]
+
+
+def _saved(value: Any) -> Any:
+    """Return a setting as JSON has it: that of a schedule is its state, None for any other function."""
+    if isinstance(value, Schedule):
+        return value.state_dict()
+    return None if callable(value) else value
+
+
+def _loaded(current: Any, saved: Any) -> Any:
+    if isinstance(current, Schedule):
+        current.load_state_dict(saved)
+        return current
+    if callable(current):
+        return current
+    return tuple(saved) if isinstance(current, tuple) else saved
