@@ -45,27 +45,22 @@ class Training:
         self.sentences = sentences
         self.steps_an_epoch = -(-len(sentences) // settings.batch_size)
         self._rng = LockedRand(seed)
-        self._optimizer = optim.Adam(tagger, learning_rate=settings.learning_rate)
-        self._step = 0
+        rate = optim.LinearDecay(settings.learning_rate, steps=settings.epochs * self.steps_an_epoch)
+        self._optimizer = optim.Adam(tagger, rate, clip_norm=settings.max_norm)
 
     def epoch(self) -> Iterator[tuple[float, int]]:
         """Learn from each sentence once; yield the loss and the number of words of each step."""
-        settings = self.settings
-        steps = settings.epochs * self.steps_an_epoch
         self.tagger.train()
         for batch, tags in training_batches(
             self.sentences,
             self.tagger.vocabulary,
             self._rng,
-            size=settings.batch_size,
-            word_dropout=settings.word_dropout,
+            size=self.settings.batch_size,
+            word_dropout=self.settings.word_dropout,
         ):
             loss = self.tagger.loss(batch, tags)
             loss.backward()
-            optim.clip_by_norm(self.tagger, settings.max_norm)
-            self._optimizer.learning_rate = settings.learning_rate * (1 - self._step / steps)
             self._optimizer.step()
-            self._step += 1
             yield loss.item(), int(batch.lengths.sum())
 
 
