@@ -43,7 +43,7 @@ def clip_by_norm(params: Source | Iterable[Source], max_norm: float, p: float = 
         >>> optim.clip_by_norm(w, 1.0)
         5.0
         >>> w.grad
-        array([0.59999985, 0.79999983], dtype=float32)
+        array([0.5999999 , 0.79999983], dtype=float32)
     """
     return clip_gradients(with_gradient(sources_of(params, "clip_by_norm")), max_norm, p, eps)
 
