@@ -182,6 +182,8 @@ class _Pass:
                     continue
                 d = pullback(g)
                 if type(d) is Scatter or type(d) is Parts:
+                    if watched and type(d) is Scatter:
+                        check_gradient(node, operand, d.values)
                     self.add(operand, d)
                 else:
                     # An array that this pullback made is no one else's, unless a view of it is.
