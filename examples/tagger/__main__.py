@@ -9,11 +9,11 @@ import argparse
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from examples.tagger.data import MostFrequentTag, Vocabulary, accuracy
 from examples.tagger.model import NETWORK, new_tagger, open_tagger, save
@@ -128,7 +128,8 @@ def check_output(output: Path) -> None:
 def new_folder(output: Path) -> Iterator[Path]:
     """Give a temporary folder beside output, which takes its place at the end and vanishes when something fails."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    folder = output.with_name(f".{output.name}-{uuid4().hex}")
+    folder.mkdir()
     try:
         yield folder
         old = folder.with_name(f"{folder.name}-old")

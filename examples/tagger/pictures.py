@@ -40,7 +40,8 @@ def draw_history(history: History, path: Path) -> None:
 
 
 def draw_network(tagger: Tagger, sentence: Sentence, path: Path) -> None:
-    """Write the graph of the loss of one sentence in the DOT language."""
+    """Write the graph of the loss of one sentence, as in training, in the DOT language."""
+    tagger.train()
     tags = np.array([[tagger.vocabulary.tag_ids[tag] for tag in sentence.tags]])
     loss = tagger.loss(make_batch([sentence.words], tagger.vocabulary), tags)
     path.write_text(graphviz.to_dot(loss, names=tagger), encoding="utf-8")

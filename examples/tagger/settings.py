@@ -31,8 +31,7 @@ class Settings:
             FormatError: One of them is no number.
         """
         try:
-            return cls(**{f.name: type(f.default)(texts[f.name]) for f in fields(cls) if f.name in texts})
+            given = {f.name: type(getattr(cls(), f.name))(texts[f.name]) for f in fields(cls) if f.name in texts}
         except ValueError as error:
-            raise FormatError(
-                f"settings: expected numbers, got {dict(texts)}: {error}; train the tagger again"
-            ) from None
+            raise FormatError(f"settings: expected numbers, got {dict(texts)}; train the tagger again") from error
+        return cls(**given)
