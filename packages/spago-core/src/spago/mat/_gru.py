@@ -64,7 +64,6 @@ def gru_forward(
     recurrent = np.empty((k, batch, h3 if bias_n is not None else 2 * h), gates.dtype)
     scratch, reset = (np.empty((k, batch, h), gates.dtype) for _ in range(2))
     weight_rz, weight_n = (np.ascontiguousarray(part) for part in np.split(weight, [2 * h], axis=-1))
-    bias = None if bias_n is None else bias_n[:, None]
     before = initial
     start = 0
     for n in sizes:
@@ -76,10 +75,10 @@ def gru_forward(
         np.tanh(rz, out=rz)
         rz *= 0.5
         rz += 0.5
-        if products is None:
+        if products is None or bias_n is None:
             candidate += np.matmul(np.multiply(rz[..., :h], before, out=reset[:, :n]), weight_n, out=s)
         else:
-            product = np.add(a[..., 2 * h :], bias, out=products[:, rows])
+            product: Array = np.add(a[..., 2 * h :], bias_n[:, None], out=products[:, rows])
             candidate += np.multiply(rz[..., :h], product, out=s)
         np.tanh(candidate, out=candidate)
         # n + z ⊙ (h⁻ - n)

@@ -4,41 +4,78 @@ A model is a `Module`: an ordinary class whose attributes hold parameters and ot
 is features, the one before it time, those before that batch.
 """
 
-from spago.nn._birnn import BiLSTM, BiRNN, BiState
+from spago.nn._bidirectional import BiBiLSTM, BiCFN, BiGRU, BiLSTM, BiLTM, BiMIST, BiRAN
+from spago.nn._birnn import BiRNN, BiState
+from spago.nn._cfn import CFN
 from spago.nn._containers import ModuleList, Sequential
 from spago.nn._crf import CRF
+from spago.nn._delta_rnn import DeltaRNN
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
 from spago.nn._files import load, save
 from spago.nn._gru import GRU
+from spago.nn._horn import HORN, HORNState
+from spago.nn._ind_rnn import IndRNN
 from spago.nn._linear import Linear
 from spago.nn._lstm import LSTM, LSTMState
+from spago.nn._ltm import LTM, LTMState
+from spago.nn._mist import MIST, MISTState
 from spago.nn._module import LoadResult, Module
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
+from spago.nn._ran import RAN, RANState
 from spago.nn._recurrent import HiddenState, Recurrent
+from spago.nn._rla import RLA, RLAState
 from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
+from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
+from spago.nn._srn import SRN
+from spago.nn._stacked import Stacked
+from spago.nn._tpr import TPR
 
 __all__ = [
+    "CFN",
     "CRF",
     "GRU",
+    "HORN",
     "LSTM",
+    "LTM",
+    "MIST",
+    "RAN",
+    "RLA",
+    "SRN",
+    "TPR",
+    "BiBiLSTM",
+    "BiCFN",
+    "BiGRU",
     "BiLSTM",
+    "BiLTM",
+    "BiMIST",
+    "BiRAN",
     "BiRNN",
     "BiState",
     "Buffer",
+    "DeltaRNN",
     "Dropout",
     "Embedding",
+    "HORNState",
     "HiddenState",
+    "IndRNN",
     "LSTMState",
+    "LTMState",
     "Linear",
     "LoadResult",
+    "MISTState",
     "Module",
     "ModuleList",
     "Param",
     "ParameterSource",
     "Payload",
+    "RANState",
+    "RLAState",
     "Recurrent",
+    "SentenceState",
+    "SentenceStateLSTM",
     "Sequential",
+    "Stacked",
     "Trainable",
     "load",
     "load_arrays",

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from spago import ag
 from spago.ag import Node, Operand, ShapeError
-from spago.mat.rand import LockedRand
-from spago.nn._lstm import LSTM
 from spago.nn._module import Module
 from spago.nn._recurrent import Recurrent, run_layers
 
@@ -50,15 +47,28 @@ class BiRNN(Module):
         merge: How the two outputs of a step become one.
     """
 
-    def __init__(self, forward_layer: Recurrent, backward_layer: Recurrent, *, merge: Merge = "concat") -> None:
+    def __init__(
+        self, forward_layer: Recurrent[Any], backward_layer: Recurrent[Any], *, merge: Merge = "concat"
+    ) -> None:
         if merge not in _MERGES:
             raise ValueError(f"BiRNN: expected merge to be one of {', '.join(_MERGES)}, got {merge!r}")
-        sizes = [(layer.input_size, layer.hidden_size) for layer in (forward_layer, backward_layer)]
+        sizes = [(layer.input_size, layer.output_size) for layer in (forward_layer, backward_layer)]
         if sizes[0][0] != sizes[1][0] or (merge != "concat" and sizes[0] != sizes[1]):
             raise ShapeError(f"BiRNN: expected two layers of the same sizes, got {sizes[0]} and {sizes[1]}")
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.merge = merge
+
+    @property
+    def input_size(self) -> int:
+        """Features of the input."""
+        return self.forward_layer.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of the merged output."""
+        there, back = self.forward_layer.output_size, self.backward_layer.output_size
+        return there + back if self.merge == "concat" else there
 
     def forward(
         self,
@@ -81,37 +91,9 @@ class BiRNN(Module):
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
         """
         layers, before = (self.forward_layer, self.backward_layer), state or BiState(None, None)
-        (a, after), (b, back_after) = run_layers(layers, (False, True), xs, before, lengths, "BiRNN")
+        (a, after), (b, back_after) = run_layers(layers, xs, before, lengths, reverse=(False, True), name="BiRNN")
         return _MERGES[self.merge](a, b), BiState(after, back_after)
 
     def extra_repr(self) -> str:
         """The merge."""
         return repr(self.merge)
-
-
-def BiLSTM(  # noqa: N802 - reads as the layer that it makes
-    input_size: int,
-    hidden_size: int,
-    *,
-    merge: Merge = "concat",
-    rng: LockedRand | None = None,
-    dtype: npt.DTypeLike = np.float32,
-) -> BiRNN:
-    """Return a `BiRNN` of two `LSTM` layers.
-
-    Args:
-        input_size: Features of the input.
-        hidden_size: Features of each direction's output.
-        merge: How the two outputs of a step become one.
-        rng: Where the initial weights are drawn from; by default the generator of `mat.rand`.
-        dtype: float32 or float64.
-
-    Examples:
-        >>> import numpy as np
-        >>> from spago import nn
-        >>> ys, _ = nn.BiLSTM(3, 5)(np.ones((2, 7, 3), np.float32), lengths=[7, 4])
-        >>> ys.shape
-        (2, 7, 10)
-    """
-    there, back = (LSTM(input_size, hidden_size, rng=rng, dtype=dtype) for _ in range(2))
-    return BiRNN(there, back, merge=merge)

@@ -73,8 +73,12 @@ class GRU(Recurrent[HiddenState]):
         check_sizes("GRU", input_size, hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.weight_ih = Param(stacked_xavier_uniform(3, hidden_size, input_size, rng=rng, dtype=dtype), name="weight_ih")
-        self.weight_hh = Param(stacked_xavier_uniform(3, hidden_size, hidden_size, rng=rng, dtype=dtype), name="weight_hh")
+        self.weight_ih = Param(
+            stacked_xavier_uniform(3, hidden_size, input_size, rng=rng, dtype=dtype), name="weight_ih"
+        )
+        self.weight_hh = Param(
+            stacked_xavier_uniform(3, hidden_size, hidden_size, rng=rng, dtype=dtype), name="weight_hh"
+        )
         self.bias = Param(np.zeros(3 * hidden_size, dtype), name="bias")
         self.bias_hn = Param(np.zeros(hidden_size, dtype), name="bias_hn") if reset_after else None
 

@@ -87,8 +87,12 @@ class LSTM(Recurrent[LSTMState]):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.refined_gates = refined_gates
-        self.weight_ih = Param(stacked_xavier_uniform(4, hidden_size, input_size, rng=rng, dtype=dtype), name="weight_ih")
-        self.weight_hh = Param(stacked_xavier_uniform(4, hidden_size, hidden_size, rng=rng, dtype=dtype), name="weight_hh")
+        self.weight_ih = Param(
+            stacked_xavier_uniform(4, hidden_size, input_size, rng=rng, dtype=dtype), name="weight_ih"
+        )
+        self.weight_hh = Param(
+            stacked_xavier_uniform(4, hidden_size, hidden_size, rng=rng, dtype=dtype), name="weight_hh"
+        )
         self.bias = Param(np.zeros(4 * hidden_size, dtype), name="bias")
 
     def project(self, x: Node) -> Node:

@@ -65,7 +65,7 @@ class Recurrent(Module, Generic[StateT]):
         """
         return x
 
-    def step(self, a: Node, state: StateT) -> StateT:
+    def step(self, a: Node, state: StateT, /) -> StateT:
         """Return the state after one step.
 
         Args:
@@ -75,7 +75,7 @@ class Recurrent(Module, Generic[StateT]):
         raise NotImplementedError(f"{type(self).__name__}: expected a method step, which computes one step")
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of each part of the state of one sequence; (hidden_size,) for all unless the layer says otherwise."""
+        """The shape of each part of the state of one sequence: (hidden_size,), unless the layer says otherwise."""
         return ((self.hidden_size,),) * len(self.state_type._fields)
 
     def rule(self) -> tuple[Rule, tuple[Node, ...]] | None:
@@ -140,7 +140,7 @@ class Recurrent(Module, Generic[StateT]):
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
             TypeError: When lengths are no integers, or the state is that of another layer.
         """
-        return run_layers((self,), (reverse,), xs, (state,), lengths, type(self).__name__)[0]
+        return run_layers((self,), xs, (state,), lengths, reverse=(reverse,), name=type(self).__name__)[0]
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -149,20 +149,21 @@ class Recurrent(Module, Generic[StateT]):
 
 def run_layers(
     layers: Sequence[Recurrent[Any]],
-    reverse: Sequence[bool],
     xs: Operand | Sequence[Operand],
     states: Sequence[Any],
     lengths: npt.ArrayLike | None,
+    *,
+    reverse: Sequence[bool],
     name: str,
 ) -> list[tuple[Node, Any]]:
     """Run layers over the same sequences: as one node of the graph where they have one rule, else step by step.
 
     Args:
         layers: Of one input size.
-        reverse: For each layer, whether it reads from the last step to the first.
         xs: As for `Recurrent.forward`.
         states: For each layer the state before the first step, or None.
         lengths: As for `Recurrent.forward`.
+        reverse: For each layer, whether it reads from the last step to the first.
         name: Who is at fault when xs or lengths are.
 
     Returns:
@@ -181,7 +182,7 @@ def run_layers(
         if any(state is not None for state in states):
             lead, dtype = xs.shape[:-2], xs.dtype
             states = [s or layer.initial_state(*lead, dtype=dtype) for layer, s in zip(layers, states, strict=True)]
-        results = run_side_by_side(*rule, reverse, xs, states, packing)
+        results = run_side_by_side(*rule, xs, states, packing=packing, reverse=reverse)
         return [(ys, layer.state_type(*last)) for layer, (ys, *last) in zip(layers, results, strict=True)]
     return [
         _step_by_step(layer, xs, state, packing, packing.backward if backwards else packing.forward)
@@ -204,24 +205,24 @@ def _step_by_step(
     """Run one layer over sequences by its `step`, each time on those sequences that are still running."""
     lead, batch, make = xs.shape[:-2], packing.shape[0], layer.state_type
     a = layer.project(_packed(xs, packing, index))
-    if state is None:
-        state = layer.initial_state(batch, dtype=a.dtype)
-    else:
-        flat = (ag.reshape(part, (batch, *part.shape[len(lead) :])) for part in state)
-        state = make(*(_reordered(part, packing.order, packing.place) for part in flat))
+    now = layer.initial_state(batch, dtype=a.dtype)
+    if state is not None:
+        flat = [ag.reshape(part, (batch, *part.shape[len(lead) :])) for part in state]
+        now = make(*(_reordered(part, packing.order, packing.place) for part in flat))
     outputs: list[Node] = []
     ended: list[list[Node]] = []
     running = batch
     for a_t, n in zip(ag.split(a, packing.sizes, axis=0), packing.sizes, strict=True):
         if n < running:
-            ended.append([part[n:] for part in state])
-            state = make(*(part[:n] for part in state))
+            ended.append([part[n:] for part in now])
+            now = make(*(part[:n] for part in now))
             running = n
-        state = layer.step(a_t, state)
-        outputs.append(state[0])
+        now = layer.step(a_t, now)
+        outputs.append(now[0])
     ys = _unpacked(ag.concat(outputs, axis=0), packing, index)
-    parts = [ag.concat(parts, axis=0) for parts in zip(state, *reversed(ended), strict=True)] if ended else state
-    last = (_reordered(part, packing.place, packing.order) for part in parts)
+    # Those that ended last are the longest, and so come first.
+    parts = [ag.concat(pieces, axis=0) for pieces in zip(now, *reversed(ended), strict=True)]
+    last = [_reordered(part, packing.place, packing.order) for part in parts]
     return (
         ag.reshape(ys, (*xs.shape[:-1], ys.shape[-1])),
         make(*(ag.reshape(part, (*lead, *part.shape[1:])) for part in last)),
@@ -276,12 +277,14 @@ def as_sequences(xs: Operand | Sequence[Operand], input_size: int, layer: str) -
     Raises:
         ShapeError: Names the layer, when the shape is another or there are no steps.
     """
-    if isinstance(xs, list | tuple):
+    if isinstance(xs, Node):
+        node = xs
+    elif isinstance(xs, Sequence):
         if not xs:
             raise ShapeError(f"{layer}: expected at least one step, got an empty list")
         node = ag.stack(xs, axis=-2)
     else:
-        node = xs if isinstance(xs, Node) else ag.var(xs)
+        node = ag.var(xs)
     if node.ndim not in (2, 3) or node.shape[-1] != input_size:
         raise ShapeError(
             f"{layer}: expected xs of shape (T, {input_size}) or (B, T, {input_size}), got {node.shape}; "

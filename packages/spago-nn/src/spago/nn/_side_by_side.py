@@ -50,7 +50,7 @@ class Needs(NamedTuple):
 
 
 Pullback: TypeAlias = Callable[[Array | None, Sequence[Array | None], Needs], Gradients]
-"""Takes the gradient (K, N, H) of all outputs, those (K, B, ...) of each part of the last states, and what is needed."""
+"""Takes the gradients of all outputs (K, N, H) and of each part (K, B, ...) of the last states, and what is needed."""
 
 Rule: TypeAlias = Callable[[Given], tuple[tuple[Array, ...], Pullback]]
 """From what K layers are given to each part (K, N, ...) of their states after every step, the outputs first."""
@@ -59,10 +59,11 @@ Rule: TypeAlias = Callable[[Given], tuple[tuple[Array, ...], Pullback]]
 def run_side_by_side(
     rule: Rule,
     parameters: Sequence[Sequence[Node]],
-    reverse: Sequence[bool],
     xs: Node,
     states: Sequence[Any],
+    *,
     packing: Packing,
+    reverse: Sequence[bool],
 ) -> list[tuple[Node, ...]]:
     """Run equal layers over the same sequences as one node of the graph.
 
@@ -71,10 +72,10 @@ def run_side_by_side(
     Args:
         rule: That of the layers.
         parameters: Those of each layer that the rule takes.
-        reverse: For each layer, whether it reads from the last step to the first.
         xs: Shape (T, D) or (B, T, D).
         states: The state of each layer before the first step; None for all or for none of them.
         packing: How the sequences of xs are packed.
+        reverse: For each layer, whether it reads from the last step to the first.
 
     Returns:
         For each layer its outputs, shape (T, H) or (B, T, H), and the parts of its last state.
@@ -124,9 +125,7 @@ def _side_by_side(
         gradients: list[Array | None] = [_scattered(packing, indices, g_inputs).reshape(xs.shape) if needs[0] else None]
         gradients += [part for of_layer in g_parameters for part in of_layer]
         if initial:
-            gradients += [
-                part[j][packing.place].reshape(*lead, *part.shape[2:]) for j in range(k) for part in g_states
-            ]
+            gradients += [part[j][packing.place].reshape(*lead, *part.shape[2:]) for j in range(k) for part in g_states]
         return tuple(gradients)
 
     return (*ys, *last), pullback
