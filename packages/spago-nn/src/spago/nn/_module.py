@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from spago import ag
 from spago.mat import Array
 from spago.nn._param import Buffer, Param, Trainable
 
@@ -192,6 +193,7 @@ class Module:
         """
         matches, result = self.match_state({name: np.shape(array) for name, array in state.items()}, strict)
         arrays = [(member, np.asarray(state[name], dtype=member.dtype)) for name, member in matches]
+        ag.synchronize()  # what other threads still compute may read the values that change now
         for member, array in arrays:
             _assign(member, array)
         return result

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypedDict, cast
 
 import numpy as np
 
+from spago import ag
 from spago.mat import Array, ShapeError
 from spago.nn import Param, Payload, Trainable
 from spago.optim._blocks import Job, Update, run
@@ -21,6 +22,9 @@ Rate: TypeAlias = float | Callable[[int], float]
 
 Params: TypeAlias = Source | Iterable[Source] | Iterable[Mapping[str, Any]]
 """A model, its parameters, several models; or groups: mappings with "params" and the settings that differ."""
+
+Ready: TypeAlias = tuple[Trainable, Array]
+"""A parameter and its gradient."""
 
 OnNaN: TypeAlias = Literal["raise", "skip", "ignore"]
 
@@ -199,21 +203,24 @@ class Optimizer(ABC):
             ValueError: When a setting is out of range, or a parameter holds the state of another method.
         """
         rates = [self._checked_rate(group) for group in self.groups]
-        ready = self._with_gradient()
-        everything = [parameter for members in ready for parameter in members]
+        ready = self._ready()
+        everything = [member for members in ready for member in members]
         if not self._finite(everything):
             self.skipped += 1
             if zero_grad:
                 self.zero_grad()
             return False
-        for group, members in zip(self.groups, ready, strict=True):
-            self._check_state(members, self.state_names(group.settings))
-        self._clip(everything)
-        for group, rate, members in zip(self.groups, rates, ready, strict=True):
-            names = self.state_names(group.settings)
-            self.update(group.settings, rate, self.steps + 1, [self._job(parameter, names) for parameter in members])
+        jobs, fresh = self._jobs(ready)
+        # What other threads still compute may read the values that change now.
+        ag.synchronize()
+        # Nothing can fail from here on but the writing of what is kept on disk.
+        self._clip([parameter for parameter, _ in everything])
+        for parameter, payload in fresh:
+            parameter.payload = payload
         self.steps += 1
-        for parameter in everything:
+        for group, rate, of_group in zip(self.groups, rates, jobs, strict=True):
+            self.update(group.settings, rate, self.steps, of_group)
+        for parameter, _ in everything:
             parameter.commit()
             if zero_grad:
                 parameter.zero_grad()
@@ -279,78 +286,92 @@ class Optimizer(ABC):
             raise ValueError(f"{self.name}: expected a learning rate ≥ 0, got {rate}")
         return rate
 
-    def _with_gradient(self) -> list[list[Trainable]]:
+    def _ready(self) -> list[list[Ready]]:
         """The parameters of each group that have a gradient; a shared one counts in the first group that has it."""
+        clips = self.clip_norm is not None or self.clip_value is not None
         seen: set[int] = set()
-        ready: list[list[Trainable]] = []
+        ready: list[list[Ready]] = []
         for group in self.groups:
-            members: list[Trainable] = []
+            members: list[Ready] = []
             for parameter in trainables_of(group.sources):
-                if parameter.requires_grad and parameter.grad is not None and id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    members.append(parameter)
+                grad = parameter.grad if parameter.requires_grad else None
+                if grad is None or id(parameter) in seen:
+                    continue
+                if clips and not grad.flags.writeable:
+                    parameter.grad = grad.copy()
+                    grad = parameter.grad
+                seen.add(id(parameter))
+                members.append((parameter, grad))
             ready.append(members)
         return ready
 
-    def _finite(self, parameters: Sequence[Trainable]) -> bool:
+    def _finite(self, ready: Sequence[Ready]) -> bool:
         """Whether the step can be made.
 
         Raises:
             FloatingPointError: When it cannot, and on_nan is "raise".
         """
-        if self.on_nan == "ignore" or all_finite([parameter.grad for parameter in parameters]):
+        if self.on_nan == "ignore" or all_finite([grad for _, grad in ready]):
             return True
         if self.on_nan == "skip":
             return False
-        number = next(i for i, parameter in enumerate(parameters) if not np.isfinite(parameter.grad).all())
-        grad = parameters[number].grad
+        number, grad = next((i, grad) for i, (_, grad) in enumerate(ready) if not np.isfinite(grad).all())
         raise FloatingPointError(
             f"{self.name}: expected finite gradients, got NaN or infinity in {np.count_nonzero(~np.isfinite(grad))} of "
-            f"{grad.size} elements for {label_of(parameters[number], number)}; ag.detect_anomaly() finds their origin, "
+            f"{grad.size} elements for {label_of(ready[number][0])}; ag.detect_anomaly() finds their origin, "
             'on_nan="skip" leaves out such steps'
         )
 
-    def _check_state(self, parameters: Sequence[Trainable], names: tuple[str, ...]) -> None:
-        for i, parameter in enumerate(parameters):
-            payload = parameter.payload
-            if payload is None:
-                continue
-            if payload.label != self.label:
-                raise ValueError(
-                    f"{self.name}: expected state of {self.label}, got {label_of(parameter, i)} with state of "
-                    f"{payload.label}; go on with {payload.label}, or set its payload to None to start anew"
-                )
-            value = parameter.value
-            for name in names:
-                array = payload.arrays.get(name)
-                if array is not None and (array.shape != value.shape or array.dtype != value.dtype):
-                    raise ShapeError(
-                        f"{self.name}: expected {name} of {label_of(parameter, i)} to be {value.dtype} of shape "
-                        f"{value.shape}, got {array.dtype} of shape {array.shape}; set its payload to None"
-                    )
+    def _jobs(self, ready: Sequence[Sequence[Ready]]) -> tuple[list[list[Job]], list[tuple[Trainable, Payload]]]:
+        """Return for each group value, gradient and state of its parameters; and state that is yet to be given to them.
+
+        A gradient that is zero but for some rows would enter here, as a job of these rows of value and state.
+
+        Raises:
+            ValueError: When a parameter holds state that is not of this method, or not of its shape and dtype.
+        """
+        jobs: list[list[Job]] = []
+        fresh: list[tuple[Trainable, Payload]] = []
+        for group, members in zip(self.groups, ready, strict=True):
+            names = self.state_names(group.settings)
+            of_group: list[Job] = []
+            for parameter, grad in members:
+                value, payload = parameter.value, parameter.payload
+                if not value.flags.writeable:  # as that of a file that is mapped to memory
+                    value = parameter.value = value.copy()
+                if payload is not None and payload.label != self.label:
+                    self._refuse(parameter, f"that of {payload.label}")
+                if not names:
+                    of_group.append((value, grad))
+                    continue
+                if payload is None or not all(map(payload.arrays.__contains__, names)):
+                    payload = self._completed(payload, value, names)
+                    fresh.append((parameter, payload))
+                state = [payload.arrays[name] for name in names]
+                for array in state:
+                    if array.shape != value.shape or array.dtype != value.dtype:
+                        self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
+                of_group.append((value, grad, *state))
+            jobs.append(of_group)
+        return jobs, fresh
+
+    def _completed(self, payload: Payload | None, value: Array, names: tuple[str, ...]) -> Payload:
+        """Return the state of a parameter with zeros for what is missing."""
+        arrays = {name: np.zeros(value.shape, value.dtype) for name in names}
+        return Payload(self.label, arrays | (payload.arrays if payload is not None else {}))
+
+    def _refuse(self, parameter: Trainable, state: str) -> NoReturn:
+        value = parameter.value
+        raise ValueError(
+            f"{self.name}: expected for {label_of(parameter)} the state of {self.label}, {value.dtype} of shape "
+            f"{value.shape}, got {state}; to start anew, set its payload to None"
+        )
 
     def _clip(self, parameters: Sequence[Trainable]) -> None:
         if self.clip_norm is not None:
             self.norm = clip_gradients(parameters, self.clip_norm, 2.0, 1e-6)
         elif self.clip_value is not None:
             limit_gradients(parameters, self.clip_value)
-
-    def _job(self, parameter: Trainable, names: tuple[str, ...]) -> Job:
-        """Return value, gradient and state of a parameter, the state being zeros where there is none yet.
-
-        A gradient that is zero but for some rows would enter here, as a job of these rows of value and state.
-        """
-        value = parameter.value
-        if not value.flags.writeable:  # as that of a file that is mapped to memory
-            value = parameter.value = value.copy()
-        if not names:
-            return value, parameter.grad
-        payload = parameter.payload
-        if payload is None or any(name not in payload.arrays for name in names):
-            arrays = {name: np.zeros(value.shape, value.dtype) for name in names}
-            payload = Payload(self.label, arrays | (payload.arrays if payload is not None else {}))
-            parameter.payload = payload
-        return value, parameter.grad, *[payload.arrays[name] for name in names]
 
     def _in_memory(self) -> list[Param]:
         """All parameters whose state is not kept elsewhere, each once."""
