@@ -32,7 +32,7 @@ class SentenceState(NamedTuple):
 class SentenceStateLSTM(Module):
     """The sentence-state LSTM: all words exchange what they know with their neighbours and with the sentence.
 
-    One update, of all words t at once, from the states before it:
+    One update, from the states before it, of all words t at once:
 
         ξ = [h⁻_(t-1), h⁻_t, h⁻_(t+1)]
         i, l, r, f, s, o = σ(W·ξ + U·x_t + V·g⁻ + b), each with its own weights
@@ -40,12 +40,12 @@ class SentenceStateLSTM(Module):
         c_t = l ⊙ c⁻_(t-1) + f ⊙ c⁻_t + r ⊙ c⁻_(t+1) + s ⊙ g⁻ + i ⊙ u
         h_t = o ⊙ tanh(c_t)
 
-    and of the sentence, from those of the words:
+    and of the sentence:
 
-        h̄ = mean of all h_t
+        h̄ = mean of all h⁻_t
         f_g, o_g = σ(A·g⁻ + E·h̄ + b'), each with its own weights
-        f_t = σ(A_t·g⁻ + E_t·h_t + b'_t)
-        c_g = f_g ⊙ c⁻_g + Σ_t f_t ⊙ c_t
+        f_t = σ(A_t·g⁻ + E_t·h⁻_t + b'_t)
+        c_g = f_g ⊙ c⁻_g + Σ_t f_t ⊙ c⁻_t
         g = o_g ⊙ tanh(c_g)
 
     Before the first word and after the last one stand learned states; all states begin with a learned one, too. As in
@@ -135,8 +135,10 @@ class SentenceStateLSTM(Module):
         h = c = ag.broadcast_to(self.initial, (*xs.shape[:-1], self.hidden_size))
         sentence = SentenceState(*[ag.broadcast_to(self.initial, (*xs.shape[:-2], self.hidden_size))] * 2)
         for _ in range(self.updates):
-            h, c = self._update_words(words, by_input, h, c, sentence)
-            sentence = self._update_sentence(words, h, c, sentence)
+            (h, c), sentence = (
+                self._update_words(words, by_input, h, c, sentence),
+                self._update_sentence(words, h, c, sentence),
+            )
         return words.only(h), sentence
 
     def _update_words(
