@@ -1,5 +1,7 @@
 """What does an operator cost beyond its arithmetic? Two of them, a·b + b, on few elements."""
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.compare.workload import Inputs, Results, Run, workload
@@ -59,7 +61,11 @@ def _(a: Array, b: Array, g: Array) -> Run:
 def _(a: Array, b: Array, g: Array) -> Run:
     from autograd import make_vjp
 
-    pullback = make_vjp(lambda operands: operands[0] * operands[1] + operands[1])
+    def multiply_and_add(operands: Any) -> Any:
+        x, z = operands
+        return x * z + z
+
+    pullback = make_vjp(multiply_and_add)
 
     def run() -> Results:
         back, y = pullback((a, b))

@@ -1,4 +1,7 @@
-"""Does the cost of a node depend on how large the graph is? Chains and trees of sums of two numbers."""
+"""Does the cost of a node depend on how large the graph is? Chains of sums, and trees of products.
+
+autograd is not among the trees: it takes many operands as one container, whose gradient costs the square of their number.
+"""
 
 from typing import Any
 
@@ -141,20 +144,6 @@ def _(values: list[Array]) -> Run:
         y = root(leaves)
         y.backward()
         return y, leaves[0].grad, leaves[-1].grad
-
-    return run
-
-
-@tree.side("autograd")
-def _(values: list[Array]) -> Run:
-    from autograd import make_vjp
-
-    pullback, ones = make_vjp(lambda leaves: root(list(leaves))), np.ones(1, np.float32)
-
-    def run() -> Results:
-        back, y = pullback(values)
-        gradients = back(ones)
-        return y, gradients[0], gradients[-1]
 
     return run
 
