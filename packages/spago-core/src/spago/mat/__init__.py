@@ -17,6 +17,7 @@ from spago.mat._gru import GRUSteps, gru_backward, gru_forward, gru_gate_layout
 from spago.mat._layer_statistics import layer_statistics, standardize
 from spago.mat._linear_algebra import lu, normalize, pivot_row
 from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward, lstm_gate_layout
+from spago.mat._normalization import RowScales, RowScaling, scale_rows, scale_rows_backward
 from spago.mat._packing import Packing, check_lengths
 from spago.mat._printing import format, format_number, to_string
 from spago.mat._sigmoid import log_sigmoid, mish, mish_grad, sigmoid, softplus
@@ -32,6 +33,8 @@ __all__ = [
     "GRUSteps",
     "LSTMSteps",
     "Packing",
+    "RowScales",
+    "RowScaling",
     "ShapeError",
     "check_lengths",
     "crf_counts",
@@ -71,6 +74,8 @@ __all__ = [
     "rand",
     "read_matrix",
     "resize",
+    "scale_rows",
+    "scale_rows_backward",
     "sigmoid",
     "softmax",
     "softplus",

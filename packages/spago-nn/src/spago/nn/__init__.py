@@ -4,6 +4,8 @@ A model is a `Module`: an ordinary class whose attributes hold parameters and ot
 is features, the one before it time, those before that batch.
 """
 
+from spago.nn._ada_norm import AdaNorm
+from spago.nn._batch_norm import BatchNorm
 from spago.nn._bidirectional import BiBiLSTM, BiCFN, BiGRU, BiLSTM, BiLTM, BiMIST, BiRAN
 from spago.nn._birnn import BiRNN, BiState
 from spago.nn._cfn import CFN
@@ -16,6 +18,7 @@ from spago.nn._files import load, save
 from spago.nn._gru import GRU
 from spago.nn._horn import HORN, HORNState
 from spago.nn._ind_rnn import IndRNN
+from spago.nn._layer_norm import LayerNorm, LayerNormSimple
 from spago.nn._linear import Linear
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._ltm import LTM, LTMState
@@ -25,7 +28,9 @@ from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
 from spago.nn._ran import RAN, RANState
 from spago.nn._recurrent import HiddenState, Recurrent
 from spago.nn._rla import RLA, RLAState
+from spago.nn._rms_norm import RMSNorm
 from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
+from spago.nn._scale_norm import FixNorm, ScaleNorm
 from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
 from spago.nn._srn import SRN
 from spago.nn._stacked import Stacked
@@ -43,6 +48,8 @@ __all__ = [
     "RLA",
     "SRN",
     "TPR",
+    "AdaNorm",
+    "BatchNorm",
     "BiBiLSTM",
     "BiCFN",
     "BiGRU",
@@ -56,11 +63,14 @@ __all__ = [
     "DeltaRNN",
     "Dropout",
     "Embedding",
+    "FixNorm",
     "HORNState",
     "HiddenState",
     "IndRNN",
     "LSTMState",
     "LTMState",
+    "LayerNorm",
+    "LayerNormSimple",
     "Linear",
     "LoadResult",
     "MISTState",
@@ -71,7 +81,9 @@ __all__ = [
     "Payload",
     "RANState",
     "RLAState",
+    "RMSNorm",
     "Recurrent",
+    "ScaleNorm",
     "SentenceState",
     "SentenceStateLSTM",
     "Sequential",
