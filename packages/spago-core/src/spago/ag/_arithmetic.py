@@ -142,11 +142,11 @@ def _where(a: Array, b: Array, condition: Any) -> Binary:
 @unary
 def astype(x: Array, dtype: npt.DTypeLike) -> Unary:
     """The same numbers in another dtype, float32 or float64; the gradient comes back in that of x."""
-    wanted = np.dtype(dtype)
-    if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"Astype: expected dtype float32 or float64, got {wanted}")
+    if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"Astype: expected dtype float32 or float64, got {np.dtype(dtype)}")
     with np.errstate(over="ignore"):
-        return x.astype(wanted, copy=False), lambda g: g
+        y: Array = x.astype(dtype, copy=False)
+    return y, lambda g: g
 
 
 def _broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -19,16 +19,21 @@ class Scatter:
     __slots__ = ("index", "repeats", "values")
 
     def __init__(self, index: Any, values: Array, *, repeats: bool) -> None:
-        self.index = index
+        self.index: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
         self.values = values
         self.repeats = repeats
 
     def add_to(self, total: Array) -> None:
         """Add this gradient to total, in place; what an index selects twice is added twice."""
-        if self.repeats:
-            np.add.at(total, self.index, self.values)
-        else:
+        if not self.repeats:
             total[self.index] += self.values
+        elif len(self.index) == 1 and total.ndim > 1 and total.flags.c_contiguous:
+            # Rows of one array: NumPy adds single elements 3 times faster than rows.
+            size = total[:1].size
+            starts: Any = np.asarray(self.index[0]).reshape(-1, 1) % len(total) * size
+            np.add.at(total.reshape(-1), (starts + np.arange(size)).reshape(-1), self.values.reshape(-1))
+        else:
+            np.add.at(total, self.index, self.values)
 
 
 class Parts:

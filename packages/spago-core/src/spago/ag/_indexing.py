@@ -96,15 +96,13 @@ def gather(x: Array, indices: npt.ArrayLike, axis: int = -1) -> Unary:
         raise ShapeError(
             f"Gather: expected indices of shape {x.shape}, with any size along axis {axis}, got {where.shape}"
         )
-    index = tuple(
-        where if i == axis else np.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)])
-        for i, n in enumerate(x.shape)
-    )
+    index: list[Any] = list(np.indices(where.shape, sparse=True))
+    index[axis] = where
     try:
-        y: Array = x[index]
+        y: Array = x[tuple(index)]
     except IndexError as error:
         raise IndexError(f"Gather: expected positions along axis {axis} of shape {x.shape}: {error}") from error
-    return y, lambda g: Scatter(index, g, repeats=True)
+    return y, lambda g: Scatter(tuple(index), g, repeats=True)
 
 
 def _positions(indices: npt.ArrayLike, name: str) -> npt.NDArray[np.integer[Any]]:
@@ -123,5 +121,8 @@ def _positions(indices: npt.ArrayLike, name: str) -> npt.NDArray[np.integer[Any]
 
 def _may_repeat(index: Any) -> bool:
     """Whether an index can select an element twice: only arrays of integers can."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, list | np.ndarray) and np.asarray(part).dtype.kind in "iu" for part in parts)
+    parts: tuple[Any, ...] = np.index_exp[index]
+    return any(type(part) in _ARRAYS and np.asarray(part).dtype.kind in "iu" for part in parts)
+
+
+_ARRAYS = (list, np.ndarray)
