@@ -71,7 +71,8 @@ def test_a_sequence_is_its_steps_one_by_one(row: Row, with_state: bool) -> None:
     whole = train(layer, xs, given)
 
     leaf = ag.var(xs, requires_grad=True)
-    state, outputs = given, []
+    state: Any = given
+    outputs: list[ag.Node] = []
     for part in given or ():
         part.zero_grad()
     for t in range(T):

@@ -387,3 +387,57 @@ def _sentence_state_lstm(case: Case) -> Result:
     assert result.param_grads is not None
     grads = dict(result.param_grads)
     return Result(result.outputs, result.input_grads, {**grads, u: grads[u] + grads[v]})
+
+
+# Shuffling networks
+
+
+def _srnn_places(config: Mapping[str, Any], norms: bool) -> Places:
+    """The parts of f are numbered alike."""
+    stride = 3 if norms else 2
+    linear = {f"fc.{stride * k}.{p}": Place(f"transform.{stride * k}.{q}") for k in range(9) for p, q in WEIGHT_BIAS}
+    norm = {f"fc.{3 * k + 1}.{p}": Place(f"transform.{3 * k + 1}.{q}") for k in range(9) for p, q in WEIGHT_BIAS}
+    others = {"fc2": "gate", "fc3": "output", "layer_norm": "norm"}
+    rest = {f"{theirs}.{p}": Place(f"{ours}.{q}") for theirs, ours in others.items() for p, q in WEIGHT_BIAS}
+    return {**linear, **(norm if norms else {}), **rest}
+
+
+WEIGHT_BIAS = (("w", "weight"), ("b", "bias"))
+
+
+def _run_srnn(case: Case, make: Any, norms: bool, compute: Callable[..., Sequence[Node]]) -> Result:
+    """The reference has the parameters of the gate also where there is none."""
+    config = case.config
+    layer = make(
+        config["input_size"],
+        config["hidden_size"],
+        config["output_size"],
+        hyper_size=config["hyper_size"],
+        num_layers=config["num_layers"],
+        multi_head=config["multi_head"],
+        dtype=case.dtype,
+    )
+    unused = {} if config["multi_head"] else {name: None for name in case.params if name.startswith("fc2.")}
+    params = {name: array for name, array in case.fields["params"].items() if name not in unused}
+    used = Case(case.id, case.kind, case.name, case.dtype, {**case.fields, "params": params})
+    result = run(used, layer, _srnn_places(config, norms), lambda *inputs: compute(layer, *inputs))
+    return Result(result.outputs, result.input_grads, {**(result.param_grads or {}), **unused})
+
+
+@adapter("model", "srnn")
+def _srnn(case: Case) -> Result:
+    return _run_srnn(case, nn.SRNN, True, lambda layer, xs: [layer(xs)[0]])
+
+
+@adapter("model", "bisrnn")
+def _bisrnn(case: Case) -> Result:
+    return _run_srnn(case, nn.BiSRNN, False, lambda layer, xs: [layer(xs)[0]])
+
+
+@adapter("model", "srnn_next")
+def _srnn_next(case: Case) -> Result:
+    def step(layer: nn.SRNN, h: Node, b: Node) -> Sequence[Node]:
+        state = layer.step(b, nn.SRNNState(ag.var(np.zeros(layer.output_size)), h))
+        return state.h, state.y
+
+    return _run_srnn(case, nn.SRNN, True, step)

@@ -63,6 +63,12 @@ RECURRENT = [
     Row("MIST-1", lambda **s: nn.MIST(D, H, 1, **s)),
     Row("RLA", lambda **s: nn.RLA(D, **s), lambda: nn.RLA(0)),
     Row(
+        "SRNN",
+        lambda **s: nn.SRNN(D, H, 2, hyper_size=4, **s),
+        lambda: nn.SRNN(D, H, 2, hyper_size=0),
+    ),
+    Row("SRNN-heads", lambda **s: nn.SRNN(D, H, 2, hyper_size=4, num_layers=2, multi_head=True, **s)),
+    Row(
         "TPR",
         lambda **s: nn.TPR(D, symbols=4, symbol_size=2, roles=3, role_size=3, **s),
         lambda: nn.TPR(D, symbols=0, symbol_size=2, roles=3, role_size=3),
@@ -79,6 +85,12 @@ SEQUENCE = [
     Row("BiCFN", lambda **s: nn.BiCFN(D, H, **s)),
     Row("BiLTM", lambda **s: nn.BiLTM(D, **s)),
     Row("BiMIST", lambda **s: nn.BiMIST(D, H, 2, merge="avg", **s)),
+    Row(
+        "BiSRNN",
+        lambda **s: nn.BiSRNN(D, H, 2, hyper_size=4, **s),
+        lambda: nn.BiSRNN(D, H, 2, hyper_size=4, num_layers=0),
+    ),
+    Row("BiSRNN-heads", lambda **s: nn.BiSRNN(D, H, 2, hyper_size=4, num_layers=2, multi_head=True, **s)),
     Row("BiRNN-mixed", lambda **s: nn.BiRNN(nn.GRU(D, H, **s), nn.LSTM(D, H, **s))),
     Row("BiBiLSTM", lambda **s: nn.BiBiLSTM(D, 2, merge="sum", **s)),
     Row("Stacked", lambda **s: nn.Stacked([nn.BiGRU(D, H, **s), nn.SRN(2 * H, 2, **s)])),
@@ -94,7 +106,7 @@ SEQUENCE = [
 def public_recurrent_layers() -> set[type[nn.Module]]:
     """All layers with single steps that spago.nn offers."""
     classes = {value for name, value in vars(nn).items() if name in nn.__all__ and inspect.isclass(value)}
-    return {kind for kind in classes if issubclass(kind, nn.Recurrent)} - {nn.Recurrent}
+    return {kind for kind in classes if issubclass(kind, nn.Recurrent) and kind is not nn.Recurrent}
 
 
 def batch(*shape: int, seed: int = 2) -> Array:

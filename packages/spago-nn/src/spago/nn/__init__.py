@@ -33,6 +33,7 @@ from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
 from spago.nn._scale_norm import FixNorm, ScaleNorm
 from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
 from spago.nn._srn import SRN
+from spago.nn._srnn import SRNN, BiSRNN, SRNNState
 from spago.nn._stacked import Stacked
 from spago.nn._tpr import TPR
 
@@ -47,6 +48,7 @@ __all__ = [
     "RAN",
     "RLA",
     "SRN",
+    "SRNN",
     "TPR",
     "AdaNorm",
     "BatchNorm",
@@ -58,6 +60,7 @@ __all__ = [
     "BiMIST",
     "BiRAN",
     "BiRNN",
+    "BiSRNN",
     "BiState",
     "Buffer",
     "DeltaRNN",
@@ -83,6 +86,7 @@ __all__ = [
     "RLAState",
     "RMSNorm",
     "Recurrent",
+    "SRNNState",
     "ScaleNorm",
     "SentenceState",
     "SentenceStateLSTM",
