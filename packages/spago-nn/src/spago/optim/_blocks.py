@@ -4,13 +4,13 @@ An update is a dozen array operations. On whole arrays each of them would read a
 stays in the cache only the first does. Arrays of a few numbers are the opposite case: the calls cost more than the
 numbers, so many of them are copied into one block, and back.
 
-Measured with Adam in float32 on one core: 10⁷ numbers in 40 arrays, 27 ms instead of 66 ms; 1,000 arrays of 100
-numbers, 1.5 ms instead of 5 ms.
+Measured with Adam in float32 on one core: 1,000 arrays of 100 numbers, 1.6 ms instead of 5 ms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,8 +26,11 @@ Update: TypeAlias = Callable[..., None]
 BLOCK = 1 << 15
 """Numbers of one array in a block: six such arrays of float32 take 768 KiB."""
 
-_SMALL = 1 << 11
+_SMALL = 1 << 10
 """Arrays of up to so many numbers are copied together."""
+
+_TOGETHER = 128
+"""So many of them."""
 
 _SCRATCH = 2
 
@@ -37,17 +40,21 @@ _GRADIENT = 1
 
 def run(update: Update, jobs: Sequence[Job]) -> None:
     """Apply an element-wise update to the arrays of all jobs, in place."""
-    for dtype in {job[0].dtype for job in jobs}:
-        alike = [job for job in jobs if job[0].dtype == dtype and job[0].size]
-        scratch = _scratch(min(BLOCK, sum(job[0].size for job in alike)), dtype)
-        small: list[Job] = []
-        for job in alike:
-            if job[0].size <= _SMALL:
-                small.append(job)
-            else:
-                _run_large(update, job, scratch)
-        for pack in _packs(small):
-            _run_small(update, pack, scratch)
+    small: dict[np.dtype[Any], list[Job]] = {}
+    scratch: dict[np.dtype[Any], list[Array]] = {}
+    for job in jobs:
+        value = job[0]
+        if value.size > _SMALL:
+            if value.dtype not in scratch:
+                scratch[value.dtype] = _scratch(BLOCK, value.dtype)
+            _run_large(update, job, scratch[value.dtype])
+        elif value.dtype in small:
+            small[value.dtype].append(job)
+        else:
+            small[value.dtype] = [job]
+    for alike in small.values():
+        for start in range(0, len(alike), _TOGETHER):
+            _run_small(update, alike[start : start + _TOGETHER])
 
 
 def _run_large(update: Update, job: Job, scratch: list[Array]) -> None:
@@ -63,34 +70,26 @@ def _run_large(update: Update, job: Job, scratch: list[Array]) -> None:
             array[...] = flat[i].reshape(array.shape)
 
 
-def _run_small(update: Update, pack: list[Job], scratch: list[Array]) -> None:
+def _run_small(update: Update, pack: Sequence[Job]) -> None:
     """Update several jobs as one block."""
     columns = list(zip(*pack, strict=True))
-    joined = [np.concatenate(arrays, axis=None) for arrays in columns]
-    length = joined[0].size
-    update(*joined, *[array[:length] for array in scratch])
-    for i, (block, arrays) in enumerate(zip(joined, columns, strict=True)):
+    shapes = [array.shape for array in columns[0]]
+    alike = shapes.count(shapes[0]) == len(shapes) and len(shapes[0]) > 0
+    # Along an axis they are joined in half the time that it takes one after the other.
+    flat = [np.concatenate(arrays, axis=0 if alike else None).reshape(-1) for arrays in columns]
+    update(*flat, *_scratch(flat[0].size, flat[0].dtype))
+    for i, (block, arrays) in enumerate(zip(flat, columns, strict=True)):
         if i == _GRADIENT:
             continue
-        start = 0
-        for array in arrays:
-            stop = start + array.size
-            array[...] = block[start:stop] if array.ndim == 1 else block[start:stop].reshape(array.shape)
-            start = stop
-
-
-def _packs(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Jobs that fill a block together, and those that are left."""
-    pack: list[Job] = []
-    size = 0
-    for job in jobs:
-        if size + job[0].size > BLOCK:
-            yield pack
-            pack, size = [], 0
-        pack.append(job)
-        size += job[0].size
-    if pack:
-        yield pack
+        if alike:
+            parts: Iterable[Array] = block.reshape(len(arrays), *shapes[0])
+        else:
+            ends = list(accumulate(array.size for array in arrays))
+            parts = (
+                block[end - array.size : end].reshape(array.shape) for array, end in zip(arrays, ends, strict=True)
+            )
+        for array, part in zip(arrays, parts, strict=True):
+            array[...] = part
 
 
 def _scratch(size: int, dtype: np.dtype[Any]) -> list[Array]:

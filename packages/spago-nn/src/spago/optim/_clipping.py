@@ -83,6 +83,7 @@ def check_bound(name: str, argument: str, bound: float) -> None:
         raise ValueError(f"{name}: expected {argument} ≥ 0, got {bound}")
 
 
+@np.errstate(all="ignore")
 def joint_norm(arrays: Sequence[Array], p: float = 2.0) -> float:
     """Return (Σ |x|^p)^(1/p) over all elements of all arrays, for numbers of any size; 0 for none.
 
@@ -106,6 +107,7 @@ def joint_norm(arrays: Sequence[Array], p: float = 2.0) -> float:
     return float(largest * powers ** (1 / p))
 
 
+@np.errstate(all="ignore")
 def all_finite(arrays: Sequence[Array]) -> bool:
     """True when no array has NaN or infinity; one pass, unless a square overflows."""
     return all(math.isfinite(_sum_of_squares(array)) or bool(np.isfinite(array).all()) for array in _joined(arrays))
@@ -131,6 +133,7 @@ def _largest(array: Array) -> float:
     return float(max(array.max(), -array.min())) if array.size else 0.0
 
 
+@np.errstate(all="ignore")
 def _change(parameters: Sequence[Trainable], change: Callable[[Array, Array | None], Array]) -> None:
     """Change gradients in place, once where two parameters were given the same array; replace read-only ones."""
     changed: dict[int, Array] = {}

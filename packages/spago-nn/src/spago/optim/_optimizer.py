@@ -20,7 +20,7 @@ from spago.optim._sources import Source, is_source, label_of, sources_of, traina
 Rate: TypeAlias = float | Callable[[int], float]
 """A learning rate: a number, or a function of the number of steps taken so far, such as a `Schedule`."""
 
-Params: TypeAlias = Source | Iterable[Source] | Iterable[Mapping[str, Any]]
+Params: TypeAlias = Source | Iterable[Source | Mapping[str, Any]]
 """A model, its parameters, several models; or groups: mappings with "params" and the settings that differ."""
 
 Ready: TypeAlias = tuple[Trainable, Array]
@@ -218,8 +218,9 @@ class Optimizer(ABC):
         for parameter, payload in fresh:
             parameter.payload = payload
         self.steps += 1
-        for group, rate, of_group in zip(self.groups, rates, jobs, strict=True):
-            self.update(group.settings, rate, self.steps, of_group)
+        with np.errstate(all="ignore"):
+            for group, rate, of_group in zip(self.groups, rates, jobs, strict=True):
+                self.update(group.settings, rate, self.steps, of_group)
         for parameter, _ in everything:
             parameter.commit()
             if zero_grad:
@@ -344,12 +345,16 @@ class Optimizer(ABC):
                 if not names:
                     of_group.append((value, grad))
                     continue
-                if payload is None or not all(map(payload.arrays.__contains__, names)):
+                try:
+                    arrays = payload.arrays if payload is not None else {}
+                    state = [arrays[name] for name in names]
+                except KeyError:
                     payload = self._completed(payload, value, names)
                     fresh.append((parameter, payload))
-                state = [payload.arrays[name] for name in names]
+                    state = [payload.arrays[name] for name in names]
+                shape, dtype = value.shape, value.dtype
                 for array in state:
-                    if array.shape != value.shape or array.dtype != value.dtype:
+                    if array.shape != shape or array.dtype != dtype:
                         self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
                 of_group.append((value, grad, *state))
             jobs.append(of_group)
@@ -379,6 +384,11 @@ class Optimizer(ABC):
         return list({id(p): p for p in trainables_of(sources) if isinstance(p, Param)}.values())
 
     def _check_loadable(self, state: Mapping[str, Any], parameters: Sequence[Param]) -> None:
+        missing = OptimizerState.__annotations__.keys() - state.keys()
+        if missing:
+            raise ValueError(
+                f"{self.name}: expected a state of state_dict, got one without {', '.join(sorted(missing))}"
+            )
         if state["method"] != self.name:
             raise ValueError(f"{self.name}: expected state of {self.name}, got that of {state['method']}")
         shapes = [list(parameter.shape) for parameter in parameters]
@@ -399,6 +409,8 @@ class Optimizer(ABC):
         payloads: list[Payload | None] = [None] * len(parameters)
         for key, array in state["arrays"].items():
             number, _, name = key.partition(".")
+            if not (number.isdecimal() and int(number) < len(parameters)):
+                raise ValueError(f"{self.name}: expected state of {len(parameters)} parameters, got {key}")
             parameter = parameters[int(number)]
             if array.shape != parameter.shape:
                 raise ShapeError(f"{self.name}: expected {key} of shape {parameter.shape}, got {array.shape}")

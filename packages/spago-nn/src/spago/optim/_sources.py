@@ -52,9 +52,9 @@ def with_gradient(sources: Iterable[Source]) -> list[Trainable]:
     return list(found.values())
 
 
-def label_of(parameter: Trainable, number: int) -> str:
+def label_of(parameter: Trainable) -> str:
     """What to call a parameter in a message."""
-    return parameter.name or f"parameter {number} of shape {parameter.value.shape}"
+    return parameter.name or f"a parameter of shape {parameter.value.shape}"
 
 
 def is_source(x: Any) -> bool:
