@@ -369,7 +369,7 @@ class Optimizer(ABC):
         value = parameter.value
         raise ValueError(
             f"{self.name}: expected for {label_of(parameter)} the state of {self.label}, {value.dtype} of shape "
-            f"{value.shape}, got {state}; to start anew, set its payload to None"
+            f"{value.shape}, got {state}; to start anew, set its payload to None; an embedding model has clear_state()"
         )
 
     def _clip(self, parameters: Sequence[Trainable]) -> None:
