@@ -15,22 +15,29 @@ from spago.nn._delta_rnn import DeltaRNN
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
 from spago.nn._files import load, save
+from spago.nn._from_torch import from_torch
 from spago.nn._gru import GRU
 from spago.nn._horn import HORN, HORNState
 from spago.nn._ind_rnn import IndRNN
+from spago.nn._key_value_cache import KeyValueCache
 from spago.nn._layer_norm import LayerNorm, LayerNormSimple
 from spago.nn._linear import Linear
+from spago.nn._linear_attention import linear_attention
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._ltm import LTM, LTMState
 from spago.nn._mist import MIST, MISTState
 from spago.nn._module import LoadResult, Module
+from spago.nn._multihead_attention import MultiheadAttention
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
+from spago.nn._positions import LearnedPositions, RotaryPositions, SinusoidalPositions
 from spago.nn._ran import RAN, RANState
 from spago.nn._recurrent import HiddenState, Recurrent
 from spago.nn._rla import RLA, RLAState
 from spago.nn._rms_norm import RMSNorm
 from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
 from spago.nn._scale_norm import FixNorm, ScaleNorm
+from spago.nn._scaled_dot_product import scaled_dot_product_attention
+from spago.nn._self_attention import SelfAttention
 from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
 from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
@@ -70,15 +77,18 @@ __all__ = [
     "HORNState",
     "HiddenState",
     "IndRNN",
+    "KeyValueCache",
     "LSTMState",
     "LTMState",
     "LayerNorm",
     "LayerNormSimple",
+    "LearnedPositions",
     "Linear",
     "LoadResult",
     "MISTState",
     "Module",
     "ModuleList",
+    "MultiheadAttention",
     "Param",
     "ParameterSource",
     "Payload",
@@ -86,16 +96,22 @@ __all__ = [
     "RLAState",
     "RMSNorm",
     "Recurrent",
+    "RotaryPositions",
     "SRNNState",
     "ScaleNorm",
+    "SelfAttention",
     "SentenceState",
     "SentenceStateLSTM",
     "Sequential",
+    "SinusoidalPositions",
     "Stacked",
     "Trainable",
+    "from_torch",
+    "linear_attention",
     "load",
     "load_arrays",
     "load_metadata",
     "save",
     "save_arrays",
+    "scaled_dot_product_attention",
 ]
