@@ -1,6 +1,7 @@
 """Does the cost of a node depend on how large the graph is? Chains of sums, and trees of products.
 
-autograd is not among the trees: it takes many operands as one container, whose gradient costs the square of their number.
+autograd is not among the trees: it takes many operands as one container, whose gradient costs the square of their
+number.
 """
 
 from typing import Any
