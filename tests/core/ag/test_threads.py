@@ -16,10 +16,10 @@ import pytest
 from spago import ag
 from spago.ag._node import Operator, QueuedOperator
 from spago.ag._rules import Unary
-from spago.ag._threads import LARGE, Task, line
+from spago.ag._threads import LARGE, LARGE_SUM, Task, line
 from spago.mat import Array, ShapeError
 
-N = LARGE // 8 + 1  # numbers of float64 from which on a result is large
+N = LARGE_SUM // 8 + 1  # numbers of float64 from which on every result is large
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +53,17 @@ def branches(xs: list[ag.Variable]) -> ag.Node:
 
 
 def test_large_results_are_queued_and_small_ones_are_not() -> None:
-    assert type(ag.exp(ag.var(large()))) is QueuedOperator
-    assert type(ag.exp(ag.var(large()[: N // 2]))) is Operator
+    function, product = LARGE // 8, LARGE_SUM // 8
+    assert type(ag.exp(ag.var(large()[: function + 1]))) is QueuedOperator
+    assert type(ag.exp(ag.var(large()[:function]))) is Operator
+    assert type(ag.var(large()[: product + 1]) * 2.0) is QueuedOperator
+    assert type(ag.var(large()[:product]) * 2.0) is Operator
+
+
+def test_what_needs_a_queued_result_is_queued() -> None:
+    y = slow(ag.var(large()[: LARGE // 8 + 1]))
+    assert type(y + 1.0) is QueuedOperator
+    assert type(1.0 - y) is QueuedOperator
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
@@ -14,6 +14,7 @@ from spago.ag._anomaly import check_gradient
 from spago.ag._gradients import Parts, Scatter, sum_to_shape
 from spago.ag._modes import mode
 from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable, await_value
+from spago.ag._queue import worth_queueing
 from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
@@ -159,6 +160,8 @@ class _Pass:
         gradients, owned, operators, heap = self.gradients, self.owned, self.operators, self.heap
         watched = mode.anomaly
         large = float("inf") if watched else line.large
+        pullbacks: Any
+        d: Any
         while heap:
             node = operators.pop(-heappop(heap))
             g = gradients.pop(node)
@@ -169,13 +172,13 @@ class _Pass:
                 self.kept.append((node, g.result() if type(g) is Task else g))
                 continue
             if node.value.nbytes > large or type(g) is Task:
-                if node.rule.elementwise and node._pullbacks is not None:
+                if worth_queueing(node, g) and node._pullbacks is not None:
                     self.queue(node, g)
                     continue
                 g = g.result() if type(g) is Task else g
             pullbacks = node._pullbacks
             shared = False
-            if type(pullbacks) is not tuple:
+            if callable(pullbacks) or pullbacks is None:
                 pullbacks, shared = _joint_gradients(node, g)
             for operand, pullback in zip(node._operands, pullbacks):  # noqa: B905 - strict=True costs 0.1 µs a node
                 if pullback is None:
@@ -221,16 +224,8 @@ class _Pass:
         """Add d to what has arrived at node so far."""
         gradients, owned = self.gradients, self.owned
         before: Any = gradients.get(node)
-        if type(before) is Task and type(d) is not Task:
-            before = gradients[node] = before.result()
-        if type(d) is Task:
-            if before is None:
-                gradients[node] = d
-            elif type(before) is Task:
-                gradients[node] = Task(np.add, [before, d])
-            else:
-                gradients[node] = Task(partial(np.add, before), [d])
-            owned.discard(node)
+        if isinstance(before, Task) or isinstance(d, Task):
+            self.add_later(node, before, d)
         elif type(d) is Parts:
             gradients[node] = d if before is None else before.merged(d)
         elif type(d) is Scatter:
@@ -244,6 +239,21 @@ class _Pass:
         else:
             gradients[node] = before + d
             owned.add(node)
+
+    def add_later(self, node: Any, before: Any, d: Any) -> None:
+        """Add d to what has arrived at node so far, where one of the two is still being computed."""
+        if before is None:
+            self.gradients[node] = d
+        elif isinstance(before, Task) and isinstance(d, Task):
+            self.gradients[node] = Task(_sum, [before, d])
+        elif isinstance(d, Task):
+            self.gradients[node] = Task(partial(_sum, before), [d])
+        elif type(d) is Scatter:
+            self.gradients[node] = before.result()
+            self.add(node, d)
+        else:
+            self.gradients[node] = Task(partial(_sum, d), [before])
+        self.owned.discard(node)
 
     def hold(self, node: Operator, g: Any, *, cut_off: bool) -> Any:
         """Add what `acc_grad` put on node, and keep the sum where `retain_grad` asks for it."""
@@ -260,6 +270,7 @@ class _Pass:
         for leaf, g in self.gradients.items():
             if type(g) is Task:
                 self.gradients[leaf] = g.result()
+                self.owned.add(leaf)
         for leaf, g in self.gradients.items():
             if isinstance(leaf, Variable):
                 leaf._receive(g if type(g) is np.ndarray else np.asarray(g), leaf in self.owned)
@@ -272,7 +283,7 @@ class _Pass:
             held.kept = np.array(g) if held.kept is None else np.asarray(held.kept + g)
 
 
-def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
+def _joint_gradients(node: Operator, g: Any) -> tuple[list[Callable[[Any], Any] | None], bool]:
     """Run the pullback of a general operator.
 
     Returns:
@@ -282,21 +293,32 @@ def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
     if pullback is None:
         raise GraphError(f"{node.rule.name}: its graph was released by release_graph; compute it again")
     needs = tuple(x is not None and x.requires_grad for x in node._operands)
-    gradients = pullback(tuple(g.gradients) if type(g) is Parts else g, needs)
+    arrived: tuple[Any, ...] = tuple(g.gradients) if isinstance(g, Parts) else ()
+    gradients: tuple[Any, ...] = pullback(arrived or g, needs)
     if len(gradients) != len(needs):
         raise GraphError(f"{node.rule.name}: expected {len(needs)} gradients, one an operand, got {len(gradients)}")
-    # A gradient that another one is a view of must not be added to in place either.
-    present = [id(d if d.base is None else d.base) for d in gradients if isinstance(d, np.ndarray)]
-    given = [None if d is None or not need else (lambda _, d=d: d) for d, need in zip(gradients, needs, strict=True)]
+    # One that is a view of another, or one that has come from a result, must not be added to in place either.
+    present = [id(d if d.base is None else d.base) for d in arrived + gradients if hasattr(d, "base")]
+    given = [_given(d) if d is not None and need else None for d, need in zip(gradients, needs, strict=True)]
     return given, len(set(present)) < len(present)
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return a + b
+
+
+def _given(d: Any) -> Callable[[Any], Any]:
+    return lambda _: d
 
 
 def _fitting_gradient(node: Operator, operand: Any, pullback: Any, g: Any) -> Any:
     """Return what a pullback of node gives, in the shape and dtype of its operand."""
     d = pullback(g)
+    shared = d is g or d.base is not None
     if d.shape != operand.value.shape:
         d = _fit(node, operand, d)
-    return d.astype(operand.value.dtype, copy=False)
+    # A leaf keeps what it gets.
+    return d.astype(operand.value.dtype, copy=shared and not isinstance(operand, Operator))
 
 
 def _fit(node: Operator, operand: Node, d: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -27,7 +27,7 @@ mode = _Mode()
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Generator[None]:
     """Compute without building a graph: results keep no operands and need no gradient.
 
     Holds for the current thread, inside the `with` block or the decorated function.
@@ -49,7 +49,7 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad() -> Generator[None]:
     """Build the graph again inside a `no_grad` block."""
     before = mode.recording
     mode.set(recording=True)
@@ -60,7 +60,7 @@ def enable_grad() -> Iterator[None]:
 
 
 @contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> Generator[None]:
     """Stop at the first operator that produces NaN or Inf, forward or backward.
 
     Inside the block each operator notes the source line that created it and has its result checked, which makes it

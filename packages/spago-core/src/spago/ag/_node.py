@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,14 +58,15 @@ def as_array(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
                 "convert it with .astype(np.float32)"
             )
         return array
-    if isinstance(value, list | tuple) and any(isinstance(element, Node) for element in value):
+    kind = type(value).__name__
+    if isinstance(value, list | tuple) and any(isinstance(x, Node) for x in cast("Sequence[Any]", value)):
         raise TypeError("expected a number or an array, got a sequence of nodes; join them with ag.stack or ag.concat")
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise TypeError(f"expected a number or an array, got {type(value).__name__}: {error}") from error
+        raise TypeError(f"expected a number or an array, got {kind}: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"expected a number or an array, got {type(value).__name__}")
+        raise TypeError(f"expected a number or an array, got {kind}")
     return array.astype(np.float32)
 
 

@@ -10,7 +10,13 @@ import numpy as np
 from spago.ag._anomaly import caller
 from spago.ag._modes import mode
 from spago.ag._node import GraphError, Node, Operator, QueuedOperator, QueuedValue, numbers, queued_value
-from spago.ag._threads import Task
+from spago.ag._threads import Task, line
+
+
+def worth_queueing(node: Operator, g: Any) -> bool:
+    """Whether the pullbacks of an operator with a large value are to be run by other threads."""
+    rule = node.rule
+    return rule.elementwise and (not rule.broadcasts or type(g) is Task or node.value.nbytes > line.large_sum)
 
 
 def queue(about: Any, operands: tuple[Any, ...], rule: Callable[..., Any]) -> Operator:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import signature
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def elementwise(rule: Callable[Concatenate[Array, P], Unary]) -> Callable[Concat
         if not isinstance(x, Node):
             x = leaf(x, about)
         if (line.unfinished and x.queued) or x.value.nbytes > line.large:
-            return queue(about, (x,), lambda array: rule(array, *args, **kwargs))
+            return _queue_unary(about, x, lambda array: rule(array, *args, **kwargs))
         y, pullback = rule(x.value, *args, **kwargs)
         return record(about, y, (x,), (pullback,), x.requires_grad)
 
@@ -151,7 +151,7 @@ def _binary(
         if isinstance(a, Node):
             x, need_a = a.value, a.requires_grad
             # Looking at the first operand alone costs a small operator half as much as looking at both.
-            if queues and x.nbytes > line.large:
+            if queues and x.nbytes > line.large_sum:
                 return _queue_binary(about, a, b, lambda x, z: rule(x, z, *args, **kwargs))
         else:
             x, need_a = constant(a, about), False
@@ -169,6 +169,11 @@ def _binary(
     about.function = operator
     update_wrapper(operator, rule)
     return operator
+
+
+def _queue_unary(about: Rule, x: Node, rule: Callable[[Array], Unary]) -> Node:
+    """Return the node of a large result, which is computed when its turn comes."""
+    return queue(about, (x,), rule)
 
 
 def _queue_binary(about: Rule, a: Any, b: Any, rule: Callable[[Array, Array], Binary]) -> Node:
@@ -210,8 +215,9 @@ def operator(rule: Callable[..., tuple[Any, JointPullback]], *, name: str = "") 
         y, pullback = rule(*values, **settings)
         needs = any(x is not None and x.requires_grad for x in nodes)
         if isinstance(y, tuple):
-            hidden = record(about, y[0], nodes, pullback, needs)
-            return tuple(_result(hidden, i, len(y), part) for i, part in enumerate(y))
+            parts = cast("tuple[Array, ...]", y)
+            hidden = record(about, parts[0], nodes, pullback, needs)
+            return tuple(_result(hidden, i, len(parts), part) for i, part in enumerate(parts))
         return record(about, y, nodes, pullback, needs)
 
     about.function = operator
@@ -298,7 +304,10 @@ def display_name(rule: Callable[..., Any]) -> str:
 
 def _result(hidden: Operator, index: int, count: int, value: Array) -> Operator:
     """Return the node of one of several results; its gradient becomes one part of that of the hidden operator."""
-    pullback = None if not hidden.requires_grad else lambda g: Parts(index, count, g)
+
+    def pullback(g: Array) -> Parts:
+        return Parts(index, count, g)
+
     return record(Rule(f"{hidden.rule.name}[{index}]"), value, (hidden,), (pullback,), hidden.requires_grad)
 
 

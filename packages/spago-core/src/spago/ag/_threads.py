@@ -15,7 +15,10 @@ from contextvars import copy_context
 from typing import Any
 
 LARGE = 512 * 1024
-"""Bytes from which on a result is worth a task: putting it in line and taking it up costs about 20 µs."""
+"""Bytes from which on a function of each element is worth a task: putting it in line and taking it up costs 20 µs."""
+
+LARGE_SUM = 8 * LARGE
+"""Bytes from which on a sum or product is: the time for these is that of reading and writing memory."""
 
 
 class Task:
@@ -69,7 +72,8 @@ class Line:
     Attributes:
         threads: How many threads compute, the waiting one included.
         unfinished: How many tasks are not done.
-        large: The number of bytes from which on a result is a task; ∞ while there is one thread.
+        large: The number of bytes from which on a function's result is a task; ∞ while there is one thread.
+        large_sum: The same for sums and products, unless what they need is a task.
     """
 
     def __init__(self, threads: int) -> None:
@@ -84,6 +88,7 @@ class Line:
         with self._changed:
             self.threads = n
             self.large: float = LARGE if n > 1 else float("inf")
+            self.large_sum: float = LARGE_SUM if n > 1 else float("inf")
             self._changed.notify_all()
 
     def put(self, task: Task) -> None:
