@@ -14,20 +14,24 @@ import numpy as np
 import pytest
 
 from spago import ag
+from spago.ag import _threads
 from spago.ag._node import Operator, QueuedOperator
 from spago.ag._rules import Unary
 from spago.ag._threads import LARGE, LARGE_SUM, Task, line
 from spago.mat import Array, ShapeError
 
-N = LARGE_SUM // 8 + 1  # numbers of float64 from which on every result is large
+N = 1001  # numbers of float64 that are large here
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> Iterator[None]:
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(_threads, "LARGE", 8 * (N - 1))
+    monkeypatch.setattr(_threads, "LARGE_SUM", 8 * (N - 1))
     before = ag.get_num_threads()
     ag.set_num_threads(2)
     yield
     ag.synchronize()
+    monkeypatch.undo()
     ag.set_num_threads(before)
 
 
@@ -52,16 +56,18 @@ def branches(xs: list[ag.Variable]) -> ag.Node:
     return total
 
 
-def test_large_results_are_queued_and_small_ones_are_not() -> None:
-    function, product = LARGE // 8, LARGE_SUM // 8
-    assert type(ag.exp(ag.var(large()[: function + 1]))) is QueuedOperator
-    assert type(ag.exp(ag.var(large()[:function]))) is Operator
-    assert type(ag.var(large()[: product + 1]) * 2.0) is QueuedOperator
-    assert type(ag.var(large()[:product]) * 2.0) is Operator
+def test_large_results_are_queued_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    ag.set_num_threads(2)
+    function, product = np.ones(LARGE // 8 + 1), np.ones(LARGE_SUM // 8 + 1)
+    assert type(ag.exp(ag.var(function))) is QueuedOperator
+    assert type(ag.exp(ag.var(function[1:]))) is Operator
+    assert type(ag.var(product) * 2.0) is QueuedOperator
+    assert type(ag.var(product[1:]) * 2.0) is Operator
 
 
 def test_what_needs_a_queued_result_is_queued() -> None:
-    y = slow(ag.var(large()[: LARGE // 8 + 1]))
+    y = slow(ag.var(large()))
     assert type(y + 1.0) is QueuedOperator
     assert type(1.0 - y) is QueuedOperator
 
@@ -97,12 +103,15 @@ def test_python_numbers_do_not_promote_queued_results() -> None:
 
 
 def test_work_overlaps() -> None:
-    """Two results of 50 ms each take less than 100 ms together; sleeping needs no second processor."""
-    start = time.perf_counter()
-    a, b = slow(ag.var(large())), slow(ag.var(large()))
-    assert time.perf_counter() - start < 0.05
-    a.value, b.value  # noqa: B018
-    assert time.perf_counter() - start < 0.095
+    both = threading.Barrier(2)
+
+    @ag.elementwise
+    def meets(x: Array) -> Unary:
+        both.wait(timeout=60)  # until the other one is being computed too
+        return x + 1, lambda g: g
+
+    a, b = meets(ag.var(large())), meets(ag.var(large()))
+    np.testing.assert_array_equal(a.value, b.value)
 
 
 def test_shapes_are_checked_at_the_call() -> None:
