@@ -144,7 +144,7 @@ def test_a_large_mean_costs_no_precision() -> None:
 
 def test_rms_norm_has_the_machine_epsilon_by_default() -> None:
     for dtype in (np.float32, np.float64):
-        x = np.full(D, 1e-9, dtype)
+        x: Array = np.full(D, 1e-9, dtype)
         expected = x / np.sqrt(x * x + np.finfo(dtype).eps)
         np.testing.assert_allclose(nn.RMSNorm(D, dtype=dtype)(x).value, expected, rtol=1e-5)
 

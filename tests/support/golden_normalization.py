@@ -11,7 +11,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "layer_norm": lambda size, eps, **s: nn.LayerNorm(size, eps=eps, **s),
     "layer_norm_simple": lambda dtype: nn.LayerNormSimple(),
     "rms_norm": lambda size, **s: nn.RMSNorm(size, bias=True, eps=1e-10, eps_outside=True, **s),
-    "scale_norm": nn.ScaleNorm,
+    "scale_norm": lambda size, **s: nn.ScaleNorm(size, **s),
     "fix_norm": lambda dtype: nn.FixNorm(),
     "ada_norm": lambda scale, dtype: nn.AdaNorm(scale),
 }

@@ -8,6 +8,7 @@ for an array without axes is a NumPy scalar.
 """
 
 from spago.mat import rand
+from spago.mat._attention import AttentionSteps, attention_backward, attention_forward
 from spago.mat._binary import marshal, marshal_matrix, read_matrix, unmarshal, unmarshal_matrix
 from spago.mat._constructors import eye, full, one_hot, ones, resize, zeros
 from spago.mat._crf import CRFLattice, CRFScores, crf_counts, crf_expectations, crf_forward, crf_k_best, crf_score
@@ -27,6 +28,7 @@ from spago.mat._types import Array
 
 __all__ = [
     "Array",
+    "AttentionSteps",
     "CRFLattice",
     "CRFScores",
     "FormatError",
@@ -36,6 +38,8 @@ __all__ = [
     "RowScales",
     "RowScaling",
     "ShapeError",
+    "attention_backward",
+    "attention_forward",
     "check_lengths",
     "crf_counts",
     "crf_expectations",
