@@ -183,8 +183,7 @@ def test_other_folders_and_files_are_left_alone(path: Path) -> None:
 
 
 def test_a_database_of_another_program_is_refused(path: Path) -> None:
-    import plyvel
-
+    plyvel = require("plyvel", "plyvel_next", install="spago-embeddings", purpose="this test")
     with plyvel.DB(str(path), create_if_missing=True) as db:
         db.put(b"a", b"1")
     with pytest.raises(DamagedStoreError, match="got another LevelDB database"):
@@ -361,8 +360,7 @@ def test_repair_reports_what_it_removed(path: Path) -> None:
 
 
 def test_repair_removes_what_belongs_to_no_store_and_mends_a_header(path: Path) -> None:
-    import plyvel
-
+    plyvel = require("plyvel", "plyvel_next", install="spago-embeddings", purpose="this test")
     with LevelDBRepository(path) as repository:
         Model(repository.store("words"), SIZE).set("ev", vector(0))
     garbage = [b"hx\0y", b"rnobody\0ev", b"r\xff\0ev", b"rwords", b"zzz"]
@@ -387,6 +385,7 @@ def test_there_must_be_something_to_repair(path: Path) -> None:
 FULL = """
 import resource, sys
 from spago.embeddings import LevelDBRepository, StoreError
+from spago.mat.addons import require
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 repository = LevelDBRepository(sys.argv[1])
 store = repository.store("a")
