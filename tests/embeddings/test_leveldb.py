@@ -23,6 +23,7 @@ from spago.embeddings import (
     check,
     repair,
 )
+from spago.mat.addons import require
 
 # The suite does a few dozen trials; set the variable for a long run.
 TRIALS = int(os.environ.get("SPAGO_DAMAGE_TRIALS", "60"))
