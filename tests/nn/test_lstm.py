@@ -205,3 +205,22 @@ def test_sizes_are_checked() -> None:
 
 def test_the_layer_shows_its_sizes() -> None:
     assert repr(nn.LSTM(3, 5)).startswith("LSTM(3, 5)")
+
+
+def test_refined_gates_are_multiplied_by_the_input() -> None:
+    rng = np.random.default_rng(1)
+    lstm = LSTM(D, D, refined_gates=True, dtype=np.float64)
+    for parameter in lstm.parameters():
+        parameter.value[...] = rng.normal(size=parameter.value.shape)
+    x, (h, c) = a_batch(B, D), rng.normal(size=(2, B, D))
+    i, f, g, o = np.split(x @ lstm.weight_ih.value.T + h @ lstm.weight_hh.value.T + lstm.bias.value, 4, axis=-1)
+    cell = c / (1 + np.exp(-f)) + x * np.tanh(g) / (1 + np.exp(-i))
+    after = lstm.next(x, LSTMState(ag.var(h), ag.var(c)))
+    np.testing.assert_allclose(after.c.value, cell, rtol=1e-12)
+    np.testing.assert_allclose(after.h.value, x * np.tanh(cell) / (1 + np.exp(-o)), rtol=1e-12)
+
+
+def test_refined_gates_need_equal_sizes() -> None:
+    with pytest.raises(ShapeError, match="LSTM: expected equal sizes with refined gates, got 3 and 5"):
+        LSTM(3, 5, refined_gates=True)
+    assert repr(LSTM(3, 3, refined_gates=True)).startswith("LSTM(3, 3, refined_gates=True):")

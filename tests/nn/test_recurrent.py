@@ -366,3 +366,59 @@ def test_sizes_below_1_are_named(row: Row) -> None:
     assert row.make_bad is not None
     with pytest.raises(ShapeError, match=rf"{row.name}: expected sizes of at least 1, got .*\d"):
         row.make_bad()
+
+
+def test_delays_are_at_most_the_units_that_choose_among_them() -> None:
+    with pytest.raises(ShapeError, match="MIST: expected at most hidden_size = 5 delays, got 6"):
+        nn.MIST(D, H, H + 1)
+
+
+def test_a_layer_without_a_step_is_named() -> None:
+    class Stepless(nn.Recurrent[nn.HiddenState]):
+        input_size = hidden_size = D
+
+    with pytest.raises(NotImplementedError, match="Stepless: expected a method step, which computes one step"):
+        Stepless()(np.ones((T, D)))
+
+
+# What sets one layer apart
+
+
+def test_delays_reach_back_1_2_4_steps() -> None:
+    layer = next(row for row in RECURRENT if row.name == "MIST").layer()
+    xs = batch(9, D)
+    states = [layer.next(xs[0])]
+    for x in xs[1:]:
+        states.append(layer.next(x, states[-1]))
+    assert layer.state_shapes() == ((H,), (3, H))
+    for k in range(3):
+        np.testing.assert_array_equal(states[8].earlier.value[k], states[7 - k].h.value)
+
+
+def test_an_activation_is_a_function() -> None:
+    layer = nn.IndRNN(D, H, activation=ag.sigmoid, dtype=np.float64)
+    x = batch(D)
+    y = layer.next(x).h.value
+    np.testing.assert_allclose(y, 1 / (1 + np.exp(-(layer.weight_ih.value @ x))), rtol=1e-12)
+    assert layer.weight_hh.value.min() >= 0
+    assert layer.weight_hh.value.max() <= 1
+
+
+def test_linear_attention_is_a_mean_of_values() -> None:
+    layer = nn.RLA(D, dtype=np.float64)
+    xs = batch(T, D)
+    ys, _ = layer(xs)
+    k, v, q = np.split(layer.project(ag.var(xs)).value, 3, axis=-1)
+    for t in range(T):
+        weights = k[: t + 1] @ q[t]
+        np.testing.assert_allclose(ys.value[t], weights @ v[: t + 1] / weights.sum(), rtol=1e-9)
+
+
+def test_shuffling_moves_units_by_one_place_a_step() -> None:
+    layer = nn.SRNN(D, 3, 3, hyper_size=2)
+    for p in layer.parameters():
+        p.value[...] = 0
+    h = np.array([1.0, 2.0, 3.0], np.float32)
+    zeros = layer.initial_state()
+    _, state = layer(np.ones((2, D), np.float32), zeros._replace(h=ag.var(h)))
+    np.testing.assert_array_equal(state.h.value, [2, 3, 1])
