@@ -154,6 +154,66 @@ def _(a: Array, g: Array) -> Run:
     return run
 
 
+@workload("layer norm of {rows}×{columns}, forward and backward", cases=[dict(rows=512, columns=768)], goals=LIMIT)
+def layer_norm(rows: int, columns: int) -> Inputs:
+    """Input, gain, bias, and the gradient that arrives."""
+    return normal((rows, columns), (columns,), (columns,), (rows, columns))
+
+
+@layer_norm.side("spago")
+def _(a: Array, gain: Array, bias: Array, g: Array) -> Run:
+    from spago import nn
+
+    x = ag.var(a, requires_grad=True)
+    layer = nn.LayerNorm(len(gain))
+    layer.load_state_dict({"weight": gain, "bias": bias})
+
+    def run() -> Results:
+        x.zero_grad()
+        layer.zero_grad()
+        y = layer(x)
+        y.backward(g)
+        return y.value, x.grad, *(parameter.grad for parameter in layer.parameters())
+
+    return run
+
+
+@layer_norm.side("NumPy")
+def _(a: Array, gain: Array, bias: Array, g: Array) -> Run:
+    D = a.shape[-1]
+
+    def run() -> Results:
+        x = a - a.mean(axis=-1, keepdims=True)
+        r = 1 / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] / D + np.float32(1e-5))
+        x *= r
+        y = x * gain
+        y += bias
+        d = g * gain
+        along = np.einsum("ij,ij->i", d, x)[:, None] / D
+        d -= d.mean(axis=-1, keepdims=True)
+        d -= x * along
+        d *= r
+        return y, d, np.einsum("ij,ij->j", g, x), g.sum(axis=0)
+
+    return run
+
+
+@layer_norm.side("PyTorch")
+def _(a: Array, gain: Array, bias: Array, g: Array) -> Run:
+    import torch
+
+    x, w, b = (torch.tensor(array, requires_grad=True) for array in (a, gain, bias))
+    arriving = torch.tensor(g)
+
+    def run() -> Results:
+        x.grad = w.grad = b.grad = None
+        y = torch.nn.functional.layer_norm(x, w.shape, w, b)
+        y.backward(arriving)
+        return y, x.grad, w.grad, b.grad
+
+    return run
+
+
 def normal(*shapes: tuple[int, ...]) -> tuple[Array, ...]:
     """Return arrays of normally distributed numbers."""
     rng = np.random.default_rng(1)
