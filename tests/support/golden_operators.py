@@ -104,6 +104,10 @@ FUNCTIONS: dict[str, Function] = {
     "scalar_max": lambda xs: ag.stack(xs).max(),
     "log_sum_exp": lambda xs, form: ag.logsumexp(xs if isinstance(xs, ag.Node) else ag.stack(xs)),
     "max_pooling": lambda x, rows, columns: ag.max_pooling(x, rows, columns),
+    "conv1d_function": lambda w, x, stride: ag.conv1d(x, w[None], stride=stride)[0],
+    "conv2d_function": lambda w, x, x_stride, y_stride: ag.conv2d(x[None], w[None, None], stride=(x_stride, y_stride))[
+        0
+    ],
     "pad": lambda xs, seq_len, padding: ag.pad(xs[:seq_len], ((0, max(0, seq_len - len(xs))), (0, 0))),
     "map": lambda xs, mapping: FUNCTIONS[mapping](xs),
     "map2": lambda xs1, xs2, mapping: FUNCTIONS[mapping](xs1, xs2),

@@ -148,6 +148,49 @@ def _max_pooling(x: Floats, rows: int, columns: int) -> Floats:
     return y
 
 
+def _windows(x: Floats, sizes: Any, *settings: Any, value: float) -> Iterator[Any]:
+    """Each place, how many there are, and the window of x there; the settings are stride, padding and dilation."""
+    axes = len(sizes)
+    each = [(setting,) * axes if isinstance(setting, int) else setting for setting in settings]
+    x = np.pad(x, [(0, 0)] * (x.ndim - axes) + [(p, p) for p in each[1]], constant_values=value)
+    reach = [(k - 1) * d + 1 for k, d in zip(sizes, each[2], strict=True)]
+    count = [(n - r) // s + 1 for n, r, s in zip(x.shape[-axes:], reach, each[0], strict=True)]
+    for place in np.ndindex(*count):
+        axes_of_window = zip(place, each[0], reach, each[2], strict=True)
+        index: tuple[Any, ...] = (..., *(slice(i * s, i * s + r, d) for i, s, r, d in axes_of_window))
+        yield place, count, x[index]
+
+
+def _conv(
+    x: Floats, w: Floats, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Floats:
+    out, axes = len(w), w.ndim - 2
+    y: Any = None
+    for place, count, window in _windows(x, w.shape[2:], stride, padding, dilation, value=0.0):
+        y = np.zeros((*x.shape[: -axes - 1], out, *count)) if y is None else y
+        for o in range(out):
+            first = o // (out // groups) * w.shape[1]
+            seen = window[(..., slice(first, first + w.shape[1]), *[slice(None)] * axes)]
+            y[(..., o, *place)] = np.sum(seen * w[o], axis=tuple(range(-axes - 1, 0))) + (0 if b is None else b[o])
+    return np.asarray(y)
+
+
+def _pool(function: Callable[..., Any], value: float, axes: int) -> Callable[..., Floats]:
+    """Pooling over so many axes, with windows as functions of NumPy reduce them."""
+
+    def pool(x: Floats, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1) -> Floats:
+        sizes = (kernel_size,) * axes if isinstance(kernel_size, int) else kernel_size
+        y: Any = None
+        for place, count, window in _windows(
+            x, sizes, sizes if stride is None else stride, padding, dilation, value=value
+        ):
+            y = np.zeros((*x.shape[:-axes], *count)) if y is None else y
+            y[(..., *place)] = function(window, axis=tuple(range(-axes, 0)))
+        return np.asarray(y)
+
+    return pool
+
+
 def _getitem(x: Floats, index: Any) -> Any:
     return x[index]
 
@@ -363,7 +406,24 @@ TABLE = [
             call=lambda *xs, subscripts: ag.einsum(subscripts, *xs))
         for subscripts, shapes in EINSUMS.items()
     ],
-    # Pooling, dropout
+    # Convolution, pooling, dropout
+    Row(ag.conv1d, _conv, [((2, 5), (3, 2, 2), (3,)), ((2, 3, 4), (2, 3, 4)), ((2, 1, 1, 3), (1, 1, 1), (1,)),
+        ((0, 2, 5), (3, 2, 2))]),
+    Row(ag.conv1d, _conv, [((4, 8), (2, 2, 2), (2,)), ((3, 4, 7), (4, 2, 3))],
+        dict(stride=2, padding=1, dilation=2, groups=2)),
+    Row(ag.conv1d, _conv, [((2, 3, 9), (3, 1, 2), (3,)), ((3, 7), (6, 1, 3))], dict(stride=3, padding=2, groups=3)),
+    Row(ag.conv2d, _conv, [((2, 3, 4), (3, 2, 2, 3), (3,)), ((2, 1, 2, 2), (2, 1, 1, 1))]),
+    Row(ag.conv2d, _conv, [((2, 4, 7, 6), (2, 2, 3, 2), (2,)), ((4, 6, 6), (4, 2, 2, 1))],
+        dict(stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2)),
+    Row(ag.max_pool1d, _pool(np.max, -np.inf, 1), [((5,),), ((2, 4),), ((0, 3),)], dict(kernel_size=2)),
+    Row(ag.max_pool1d, _pool(np.max, -np.inf, 1), [((2, 7),), ((6,),)],
+        dict(kernel_size=3, stride=2, padding=1, dilation=2)),
+    Row(ag.max_pool2d, _pool(np.max, -np.inf, 2), [((5, 6),), ((2, 1, 2, 3),)], dict(kernel_size=(2, 3))),
+    Row(ag.max_pool2d, _pool(np.max, -np.inf, 2), [((2, 5, 6),)], dict(kernel_size=3, stride=(1, 2), padding=1)),
+    Row(ag.avg_pool1d, _pool(np.mean, 0, 1), [((5,),), ((2, 4),), ((0, 3),)], dict(kernel_size=2)),
+    Row(ag.avg_pool1d, _pool(np.mean, 0, 1), [((2, 7),)], dict(kernel_size=3, stride=2, padding=1)),
+    Row(ag.avg_pool2d, _pool(np.mean, 0, 2), [((5, 6),), ((2, 1, 2, 3),)], dict(kernel_size=(2, 3))),
+    Row(ag.avg_pool2d, _pool(np.mean, 0, 2), [((2, 5, 6),)], dict(kernel_size=3, stride=(1, 2), padding=1)),
     Row(ag.max_pooling, _max_pooling, [((4, 6),), ((2, 2, 3),), ((1, 2, 4, 3),), ((2, 3),)], dict(rows=2, columns=3)),
     Row(ag.max_pooling, _max_pooling, [((2, 3),), ((1, 1),), ((0, 3),)], dict(rows=1, columns=1)),
     Row(ag.dropout, _dropout, ONE, dict(p=0.3), call=lambda x, p: ag.dropout(x, p, rng=mat.rand.LockedRand(7))),

@@ -90,6 +90,28 @@ WRONG_SHAPES = {
     "MaxPooling: expected a matrix that windows of 2 x 2 tile, got shape (2, 3)": lambda: ag.max_pooling(A, 2, 2),
     "MaxPooling: expected a matrix that windows of 0 x 1 tile, got shape (2, 3)": lambda: ag.max_pooling(A, 0, 1),
     "MaxPooling: expected a matrix that windows of 1 x 1 tile, got shape (4,)": lambda: ag.max_pooling(V, 1, 1),
+    "Conv1d: expected x of shape (..., 4, N) for weight (2, 2, 3) and groups 2, got (2, 3); channels": lambda: (
+        ag.conv1d(A, np.ones((2, 2, 3)), groups=2)
+    ),
+    "Conv2d: expected x of shape (..., 2, N, M) for weight (1, 2, 3, 3) and groups 1, got (2, 3)": lambda: ag.conv2d(
+        A, np.ones((1, 2, 3, 3))
+    ),
+    "Conv1d: expected weight (out, in / groups, k) with groups dividing out, got (3, 2, 1) and groups 2": lambda: (
+        ag.conv1d(A, np.ones((3, 2, 1)), groups=2)
+    ),
+    "Conv2d: expected weight (out, in / groups, k, k) with groups dividing out, got (2, 3) and": lambda: ag.conv2d(
+        A, A
+    ),
+    "Conv1d: expected bias of shape (1,) for weight (1, 2, 2), got (4,)": lambda: ag.conv1d(A, np.ones((1, 2, 2)), V),
+    "Conv1d: expected x no smaller than its kernel, got (2, 3) with padding 1 and weight (1, 2, 4) with dilation 2": (
+        lambda: ag.conv1d(A, np.ones((1, 2, 4)), padding=1, dilation=2)
+    ),
+    "MaxPool2d: expected x of shape (..., N, M), no smaller than kernel_size 3 with dilation 1, got (2, 3) with": (
+        lambda: ag.max_pool2d(A, 3)
+    ),
+    "AvgPool1d: expected x of shape (..., N), no smaller than kernel_size 1 with dilation 1, got () with": lambda: (
+        ag.avg_pool1d(S, 1)
+    ),
     "item: expected a value of one element, got shape (4,); index it first": V.item,
     "expected a gradient of shape (2, 3), that of the value, got (3, 2)": lambda: A.acc_grad(np.ones((3, 2))),
 }
@@ -130,6 +152,25 @@ WRONG_INDICES = {
 WRONG_VALUES = {
     "Dropout: expected a probability p from 0 to 1, got 1.5": lambda: ag.dropout(A, 1.5),
     "Dropout: expected a probability p from 0 to 1, got nan": lambda: ag.dropout(A, float("nan")),
+    "Conv1d: expected stride to be a whole number, at least 1, got 0": lambda: ag.conv1d(
+        A, np.ones((1, 2, 1)), stride=0
+    ),
+    "Conv1d: expected dilation to be a whole number, at least 1, got (1, 1)": lambda: ag.conv1d(
+        A, np.ones((1, 2, 1)), dilation=(1, 1)
+    ),
+    "Conv1d: expected padding 'valid', 'same' or numbers, got 'full'": lambda: untyped.conv1d(
+        A, np.ones((1, 2, 1)), padding="full"
+    ),
+    "Conv1d: expected stride 1 for padding 'same', got (2,)": lambda: ag.conv1d(
+        A, np.ones((1, 2, 1)), padding="same", stride=2
+    ),
+    "MaxPool2d: expected kernel_size to be a whole number or 2 of them, at least 1, got (1, 0)": lambda: ag.max_pool2d(
+        A, (1, 0)
+    ),
+    "MaxPool1d: expected stride to be a whole number, at least 1, got 0": lambda: ag.max_pool1d(A, 2, stride=0),
+    "AvgPool2d: expected padding of at most half of kernel_size 2, got (1, 2)": lambda: ag.avg_pool2d(
+        A, 2, padding=(1, 2)
+    ),
     'gelu: expected approximate="none" or "tanh", got \'erf\'': lambda: untyped.gelu(A, approximate="erf"),
 }
 

@@ -44,6 +44,7 @@ from spago.ag._activations import (
 )
 from spago.ag._arithmetic import add, astype, clip, div, maximum, minimum, mul, neg, pow, sub, where
 from spago.ag._backward import backward, backward_many, release_graph
+from spago.ag._convolution import conv1d, conv2d
 from spago.ag._dropout import dropout
 from spago.ag._einsum import einsum
 from spago.ag._elementary import abs, cos, exp, identity, log, reciprocal, sin, sqrt, square, tan
@@ -66,7 +67,7 @@ from spago.ag._node import (
     stop_grad,
     var,
 )
-from spago.ag._pooling import max_pooling
+from spago.ag._pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, max_pooling
 from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
 from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, product, unary
 from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
@@ -98,6 +99,8 @@ __all__ = [
     "append_rows",
     "as_array",
     "astype",
+    "avg_pool1d",
+    "avg_pool2d",
     "backward",
     "backward_many",
     "biaffine",
@@ -107,6 +110,8 @@ __all__ = [
     "celu",
     "clip",
     "concat",
+    "conv1d",
+    "conv2d",
     "cos",
     "cumsum",
     "detect_anomaly",
@@ -139,6 +144,8 @@ __all__ = [
     "matmul",
     "matmul_t",
     "max",
+    "max_pool1d",
+    "max_pool2d",
     "max_pooling",
     "maximum",
     "mean",

@@ -25,6 +25,7 @@ from spago.mat._sigmoid import log_sigmoid, mish, mish_grad, sigmoid, softplus
 from spago.mat._softmax import log_softmax, logsumexp, softmax
 from spago.mat._sparsemax import sparsemax
 from spago.mat._types import Array
+from spago.mat._windows import Padding, Sizes, Windows
 
 __all__ = [
     "Array",
@@ -35,9 +36,12 @@ __all__ = [
     "GRUSteps",
     "LSTMSteps",
     "Packing",
+    "Padding",
     "RowScales",
     "RowScaling",
     "ShapeError",
+    "Sizes",
+    "Windows",
     "attention_backward",
     "attention_forward",
     "check_lengths",
