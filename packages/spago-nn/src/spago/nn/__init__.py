@@ -43,6 +43,7 @@ from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
 from spago.nn._stacked import Stacked
 from spago.nn._tpr import TPR
+from spago.nn._transformer import DecoderCache, TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "CFN",
@@ -70,6 +71,7 @@ __all__ = [
     "BiSRNN",
     "BiState",
     "Buffer",
+    "DecoderCache",
     "DeltaRNN",
     "Dropout",
     "Embedding",
@@ -106,6 +108,8 @@ __all__ = [
     "SinusoidalPositions",
     "Stacked",
     "Trainable",
+    "TransformerDecoderLayer",
+    "TransformerEncoderLayer",
     "from_torch",
     "linear_attention",
     "load",

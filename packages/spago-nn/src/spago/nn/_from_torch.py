@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spago.nn._batch_norm import BatchNorm
 from spago.nn._birnn import BiRNN
 from spago.nn._gru import GRU
 from spago.nn._lstm import LSTM
@@ -46,7 +47,7 @@ def from_torch(module: Module, state: Mapping[str, npt.ArrayLike], strict: bool 
         >>> lstm.bias.value[0].item()
         2.0
     """
-    remaining = {name: np.asarray(array) for name, array in state.items()}
+    remaining = {name: _as_array(array) for name, array in state.items()}
     translated: State = {}
     for name, part in module.named_modules():
         translate = next((function for kind, function in _TRANSLATIONS.items() if isinstance(part, kind)), None)
@@ -56,6 +57,18 @@ def from_torch(module: Module, state: Mapping[str, npt.ArrayLike], strict: bool 
         theirs = {key.removeprefix(prefix): remaining.pop(key) for key in list(remaining) if key.startswith(prefix)}
         translated |= {prefix + key: array for key, array in translate(part, theirs).items()}
     return module.load_state_dict({**remaining, **translated}, strict)
+
+
+def _as_array(value: Any) -> npt.NDArray[Any]:
+    """Return a tensor or an array as an array; NumPy has no bfloat16, so that becomes float32."""
+    if "bfloat16" in str(getattr(value, "dtype", "")):
+        value = value.float()
+    return np.asarray(value)
+
+
+def _batch_norm(module: Module, theirs: State) -> State:
+    """What a batch normalization holds: all but the number of batches, which is not counted here."""
+    return {name: array for name, array in theirs.items() if name != "num_batches_tracked"}
 
 
 def _recurrent(module: Module, theirs: State) -> State:
@@ -95,7 +108,8 @@ def _biases(cell: Any, bias_ih: Any, bias_hh: Any) -> State:
     return {"bias": np.concatenate([bias_ih[:n] + bias_hh[:n], bias_ih[n:]]), "bias_hn": bias_hh[n:]}
 
 
-_TRANSLATIONS: dict[type[Module], Callable[[Module, State], State]] = dict.fromkeys(
-    (Stacked, BiRNN, LSTM, GRU, SRN), _recurrent
-)
+_TRANSLATIONS: dict[type[Module], Callable[[Module, State], State]] = {
+    **dict.fromkeys((Stacked, BiRNN, LSTM, GRU, SRN), _recurrent),
+    BatchNorm: _batch_norm,
+}
 """Layers whose parameters differ from PyTorch's, and what turns theirs into ours."""

@@ -151,7 +151,9 @@ class MultiheadAttention(Module):
             return (self._project(query, 0, 3),)
         e = self.embed_dim
         if cache is not None and cache.complete:
-            return self._turned(self._project(query, 0, 1), 0), *cache.filled()
+            keys, values = cache.filled()
+            _check_pair(query, keys, values)
+            return self._turned(self._project(query, 0, 1), 0), keys, values
         start = 0 if cache is None else len(cache)
         if key is None and value is None:
             qkv = self._project(query, 0, 3)
