@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from spago.ag import Node, Operator
 from spago.ag.graph import Graph
-from spago.graphviz._modules import Path
+from spago.graphviz._modules import Path, maker
 
 # How far around a node to look when its part is compared with that of others; the ends of a long repetition are drawn
 # out by as much.
@@ -23,20 +23,29 @@ class Group:
         members: Their ids, ascending; most often one.
         module: The module that they make up, or the empty path.
         count: How many modules, or nodes, that play the same part they are.
+        heads: Those of them that the others are results of; empty when each stands for itself.
     """
 
     members: tuple[int, ...]
     module: Path = ()
     count: int = 1
+    heads: tuple[int, ...] = ()
+
+    @property
+    def head(self) -> int:
+        """The id of the node that the group is like."""
+        return self.heads[0] if self.heads else self.members[0]
 
 
 def fold(graph: Graph, labels: Sequence[str], paths: Sequence[Path], max_nodes: int | None) -> list[Group]:
     """Return groups that hold each node once, max_nodes of them at most, in the order of their first members.
 
+    An operator with several results is one group with them.
+
     Tried in turn, until it is enough: each node by itself; modules as one node, the deepest first; nodes that play the
     same part as one node.
     """
-    groups = [Group((id,)) for id in range(len(graph))]
+    groups = with_results(graph, range(len(graph)))
     if max_nodes is None or len(groups) <= max_nodes:
         return groups
     for depth in range(max(map(len, paths)), 0, -1):
@@ -54,10 +63,22 @@ def _fold_modules(graph: Graph, paths: Sequence[Path], depth: int) -> list[Group
             users = {modules[consumer] for consumer in graph.edges.get(id, ())}
             if users != {modules[id]}:
                 modules[id] = ()
-    members: dict[Hashable, list[int]] = {}
+    members: dict[Path, list[int]] = {}
     for id, module in enumerate(modules):
-        members.setdefault(module or id, []).append(id)
-    return [Group(tuple(ids), modules[ids[0]] if len(ids) > 1 else ()) for ids in members.values()]
+        if module:
+            members.setdefault(module, []).append(id)
+    folded = [Group(tuple(ids), module) for module, ids in members.items() if len(ids) > 1]
+    rest = set(range(len(graph))).difference(*(group.members for group in folded))
+    return sorted([*folded, *with_results(graph, sorted(rest))], key=lambda group: group.members[0])
+
+
+def with_results(graph: Graph, ids: Iterable[int]) -> list[Group]:
+    """Return a group for each node, or for each operator with all of its several results, in the order of `ids`."""
+    members: dict[int, list[int]] = {}
+    for id in ids:
+        made_by = maker(graph, id)
+        members.setdefault(id if made_by < 0 else made_by, []).append(id)
+    return [Group(tuple(each), heads=(head,) if len(each) > 1 else ()) for head, each in members.items()]
 
 
 def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_nodes: int) -> list[Group]:
@@ -71,7 +92,7 @@ def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_no
     for i, operands in enumerate(inputs):
         for operand in operands:
             outputs[operand].add(i)
-    part = _numbered(type(graph.nodes[group.members[0]]).__name__ for group in groups)
+    part = _numbered(type(graph.nodes[group.head]).__name__ for group in groups)
     finer = _numbered(_first_sight(graph, labels, group) for group in groups)
     for _ in range(_ROUNDS):
         if max(finer) + 1 > max_nodes:
@@ -108,8 +129,8 @@ def without_numbers(text: str) -> str:
 
 def _first_sight(graph: Graph, labels: Sequence[str], group: Group) -> Hashable:
     """Return what two groups that play the same part have in common at first sight."""
-    node: Node = graph.nodes[group.members[0]]
-    name = ".".join(group.module) or labels[group.members[0]]
+    node: Node = graph.nodes[group.head]
+    name = ".".join(group.module) or labels[group.head]
     return type(node).__name__, bool(group.module), without_numbers(name), node.requires_grad
 
 
@@ -121,4 +142,5 @@ def _numbered(keys: Iterable[Hashable]) -> list[int]:
 
 def _merge(groups: list[Group]) -> Group:
     members = sorted(id for group in groups for id in group.members)
-    return Group(tuple(members), groups[0].module, count=len(groups))
+    heads = sorted(id for group in groups for id in group.heads)
+    return Group(tuple(members), groups[0].module, count=len(groups), heads=tuple(heads))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ from spago.graphviz._options import Names
 
 Path: TypeAlias = tuple[str, ...]
 """The modules that a node is in, outermost first, such as `("encoder", "layers.0")`."""
+
+_ONE_OF_SEVERAL = re.compile(r"(.*)\[\d+\]", re.DOTALL)
 
 
 def node_names(names: Names | None) -> dict[Node, str]:
@@ -57,7 +60,12 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
 
     operators = [id for id, node in enumerate(graph.nodes) if isinstance(node, Operator)]
     operators.sort(key=lambda id: graph.nodes[id].number)
-    own = {id: found for id in operators if (found := [paths[leaf] for leaf in graph.operands[id] if named[leaf]])}
+    own: dict[int, list[Path]] = {}
+    for id in operators:
+        made_by = maker(graph, id)
+        found = own.get(made_by) if made_by >= 0 else [paths[leaf] for leaf in graph.operands[id] if named[leaf]]
+        if found:
+            own[id] = found
     for id, found in own.items():
         paths[id] = common_path(found)
     before: Path = ()
@@ -70,10 +78,27 @@ def module_paths(graph: Graph, names: Mapping[int, str]) -> list[Path]:
         before = paths[id]
         waiting.clear()
     _place(graph, paths, waiting, before, ())
+    for id in operators:
+        if (made_by := maker(graph, id)) >= 0:
+            paths[id] = paths[made_by]
     for id, node in enumerate(graph.nodes):
         if isinstance(node, Constant) and graph.edges.get(id):
             paths[id] = paths[graph.edges[id][0]]
     return paths
+
+
+def maker(graph: Graph, id: int) -> int:
+    """Return the id of the operator that this node is one of several results of; -1 for any other node."""
+    match = _ONE_OF_SEVERAL.fullmatch(graph.nodes[id].name)
+    if match is None or len(graph.operands[id]) != 1 or not isinstance(graph.nodes[id], Operator):
+        return -1
+    operand = graph.operands[id][0]
+    return operand if isinstance(graph.nodes[operand], Operator) and graph.nodes[operand].name == match[1] else -1
+
+
+def result_number(node: Node) -> int:
+    """Return which of several results a node is, by its name, as in `Split[2]`."""
+    return int(node.name[node.name.rindex("[") + 1 : -1])
 
 
 def _place(graph: Graph, paths: list[Path], operators: list[int], before: Path, after: Path) -> None:

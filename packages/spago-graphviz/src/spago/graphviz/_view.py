@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
@@ -12,7 +13,7 @@ from spago import mat
 from spago.ag import Constant, Node, Operator, Variable, Wrapper
 from spago.ag.graph import Graph
 from spago.graphviz._fold import Group, fold, group_inputs, without_numbers
-from spago.graphviz._modules import Path, common_path, module_paths, node_names
+from spago.graphviz._modules import Path, common_path, maker, module_paths, node_names, result_number
 from spago.graphviz._options import Look
 
 Frames: TypeAlias = tuple[str, ...]
@@ -112,10 +113,10 @@ def view(graph: Graph, look: Look) -> View:
         for group, heat in zip(groups, _heats(graph, look, groups), strict=True)
     ]
     lines = [
-        Line(boxes[source].id, boxes[target].id, _line_label(graph, look, groups[source]))
+        Line(boxes[source].id, boxes[target].id, line_label(graph, look, groups[source], groups[target]))
         for target, operands in enumerate(group_inputs(graph, groups))
         for source in operands
-        # A line from a module to itself says nothing; one among nodes that play the same part says how they go on.
+        # A line within a module, or an operator, says nothing; one among nodes that play the same part how they go on.
         if source != target or groups[source].count > 1
     ]
     steps = {_step_frame(box.step): box.step for box in boxes if box.step >= 0}
@@ -130,12 +131,13 @@ def _label(graph: Graph, id: int, given: str) -> str:
 
 def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: float | None) -> Box:
     nodes = [graph.nodes[id] for id in group.members]
-    first = nodes[0]
+    first = graph.nodes[group.head]
+    heads = set(group.heads or group.members)
     steps = {graph.step_of(id) for id in group.members}
     step = steps.pop() if len(steps) == 1 else -1
     path = common_path([label.frames for label in labels])
     modules = path[: len(group.module) - 1] if group.module else path
-    name = _name(group, [label.name for label in labels])
+    name = _name(group, [label.name for id, label in zip(group.members, labels, strict=True) if id in heads])
     # What the frames say need not be said again.
     framed = modules and group.count == 1 and (group.module or first.is_leaf)
     short = name.removeprefix(".".join(modules) + ".") if framed else name
@@ -144,7 +146,7 @@ def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: floa
         role=_role(graph, group),
         name=short,
         kind=_kind(first) if len({type(node) for node in nodes}) == 1 else "",
-        details=_details(look, group, nodes, short),
+        details=tuple(_result_details(graph, look, group)) if group.heads else _details(look, group, nodes, short),
         tooltip=name,
         frames=((_step_frame(step),) if step >= 0 else ()) + modules,
         step=step,
@@ -154,12 +156,12 @@ def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: floa
 
 
 def _role(graph: Graph, group: Group) -> Role:
-    id = group.members[0]
-    node = graph.nodes[id]
+    node = graph.nodes[group.head]
     if group.module:
         return Role.FOLDED
     if isinstance(node, Operator):
-        return Role.RESULT if id in graph.roots else Role.OPERATOR
+        roots = group.members if group.heads else group.members[:1]
+        return Role.RESULT if any(id in graph.roots for id in roots) else Role.OPERATOR
     if isinstance(node, Wrapper):
         return Role.STOPPED
     if node.requires_grad:
@@ -212,6 +214,19 @@ def _details(look: Look, group: Group, nodes: list[Node], name: str) -> tuple[st
     return tuple(line for line in lines if line)
 
 
+def _result_details(graph: Graph, look: Look, group: Group) -> Iterator[str]:
+    """Yield what is said of an operator with several results: a line for each of them that is used."""
+    results: dict[int, list[Node]] = {}
+    for id in group.members:
+        if maker(graph, id) >= 0:
+            results.setdefault(result_number(graph.nodes[id]), []).append(graph.nodes[id])
+    for number, nodes in sorted(results.items()):
+        own = _details(look, Group(group.members[:1]), nodes, "")
+        if own:
+            yield (f"[{number}] " if _numbered(graph, group) else "") + own[0]
+            yield from own[1:]
+
+
 def _is_finite(value: Any) -> bool:
     return value is None or bool(np.isfinite(value).all())
 
@@ -221,11 +236,29 @@ def _count_strange(value: Any) -> str:
     return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
 
 
-def _line_label(graph: Graph, look: Look, source: Group) -> str:
-    nodes = [graph.nodes[id] for id in source.members]
-    if look.shapes != "edges" or source.module or len({node.shape for node in nodes}) != 1:
-        return ""
-    return shape_text(nodes[0], dtype=look.dtypes)
+def line_label(graph: Graph, look: Look, source: Group, target: Group) -> str:
+    """Return what is written on a line: which results of an operator with several, and the shapes if asked for."""
+    numbers = _result_numbers(graph, source, target)
+    used = [graph.nodes[id] for id in (source.members if not source.heads else numbers.values())]
+    shapes = {shape_text(node, dtype=look.dtypes) for node in used}
+    shape = shapes.pop() if look.shapes == "edges" and not source.module and len(shapes) == 1 else ""
+    which = ", ".join(f"[{number}]" for number in sorted(numbers)) if _numbered(graph, source) else ""
+    return " ".join(part for part in (which, shape) if part)
+
+
+def _result_numbers(graph: Graph, source: Group, target: Group) -> dict[int, int]:
+    """Return which of several results one group takes from another, with the ids of their nodes."""
+    if not source.heads:
+        return {}
+    taken = {operand for id in target.members for operand in graph.operands[id]}.intersection(source.members)
+    return {result_number(graph.nodes[id]): id for id in sorted(taken) if maker(graph, id) >= 0}
+
+
+def _numbered(graph: Graph, group: Group) -> bool:
+    """Whether the results of an operator need their numbers: more than the first of them is there."""
+    return (
+        any(result_number(graph.nodes[id]) for id in group.members if maker(graph, id) >= 0) if group.heads else False
+    )
 
 
 def _heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
