@@ -19,6 +19,8 @@ Examples:
 
 from spago.embeddings._check import CheckReport, check
 from spago.embeddings._disk import LevelDBRepository, LevelDBStore
+from spago.embeddings._export import ExportReport, export_vectors
+from spago.embeddings._import import ImportReport, import_vectors
 from spago.embeddings._keys import Word
 from spago.embeddings._memory import MemoryRepository, MemoryStore
 from spago.embeddings._model import Model, Unknown, UnknownWordError
@@ -34,6 +36,7 @@ from spago.embeddings._store import (
     StoreError,
     StoreLockedError,
 )
+from spago.embeddings._text import Fault
 
 __all__ = [
     "Attributes",
@@ -42,6 +45,9 @@ __all__ = [
     "DamagedStoreError",
     "EmbeddedWords",
     "Embedding",
+    "ExportReport",
+    "Fault",
+    "ImportReport",
     "LevelDBRepository",
     "LevelDBStore",
     "MemoryRepository",
@@ -57,5 +63,7 @@ __all__ = [
     "UnknownWordError",
     "Word",
     "check",
+    "export_vectors",
+    "import_vectors",
     "repair",
 ]
