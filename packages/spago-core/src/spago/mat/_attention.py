@@ -170,10 +170,10 @@ def _pieces(b: int, h: int, n: int, m: int, whole: bool = False) -> Iterator[tup
     """
     fits = max(1, _PIECE // max(1, n * m))
     heads = min(h, fits)
-    sequences = max(1, fits // h)
+    sequences = max(1, fits // max(1, h))
     queries = n if whole else min(n, max(16, _PIECE // max(1, m)))
     for i in range(0, b, sequences):
-        for j in range(0, h, heads):
+        for j in range(0, h, max(1, heads)):
             for t in range(0, n, max(1, queries)):
                 yield slice(i, i + sequences), slice(j, j + heads), slice(t, t + queries)
 
