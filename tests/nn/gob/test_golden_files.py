@@ -1,0 +1,215 @@
+"""Every file that Go Spago wrote is read as Go sees it, and written again with the same contents."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden_gob import FOLDER, array_of, assert_contents, assert_plain, kind_of, names, read_json
+from spago import nn
+from spago.mat import FormatError
+from spago.nn import gob
+
+
+@pytest.mark.parametrize("name", names())
+def test_contents_are_those_that_go_sees(name: str) -> None:
+    contents = read_json(f"{name}.json")
+    assert_contents(gob.load(FOLDER / f"{name}.gob", kind_of(contents)), contents)
+
+
+@pytest.mark.parametrize("name", names())
+def test_nothing_has_to_be_known_to_read_a_file(name: str) -> None:
+    assert_contents(gob.load(FOLDER / f"{name}.gob"), read_json(f"{name}.json"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_is_written_again_has_the_same_contents(tmp_path: Path, name: str) -> None:
+    contents = read_json(f"{name}.json")
+    kind, interface = kind_of(contents), bool(contents.get("top_level_interface"))
+    for known in (None, kind):
+        gob.save(gob.load(FOLDER / f"{name}.gob", known), tmp_path / "file", interface=interface)
+        assert_contents(gob.load(tmp_path / "file", kind), contents)
+        again = gob.load(tmp_path / "file", known)
+        assert gob.dumps(again, interface=interface) == (tmp_path / "file").read_bytes()
+
+
+def test_a_stream_of_plain_values_is_read_to_its_end(tmp_path: Path) -> None:
+    told = read_json("values.json")["stream"]
+    values = gob.load_all(FOLDER / "values.gob")
+    assert len(values) == len(told) == 62
+    for value, entry in zip(values, told, strict=True):
+        if entry["type"] != "gobencoder":
+            assert_plain(value, entry["value"])
+
+
+@pytest.mark.parametrize("entry", read_json("odd/index.json"), ids=lambda entry: entry["file"])
+def test_an_unusual_stream_has_the_contents_of_its_twin(entry: dict[str, str]) -> None:
+    contents = read_json(f"odd/{entry['twin']}")
+    kind = None if "toys." in entry["load_as"] else entry["load_as"]
+    assert_contents(gob.load(FOLDER / "odd" / entry["file"], kind), contents)
+
+
+@pytest.mark.parametrize("entry", read_json("bad/index.json"), ids=lambda entry: entry["file"])
+def test_a_bad_file_is_refused_at_once_with_its_place(entry: dict[str, str]) -> None:
+    path = FOLDER / "bad" / entry["file"]
+    start = time.perf_counter()
+    for read in (gob.load, gob.load_model):
+        try:
+            read(path, entry["load_as"])
+        except FormatError as error:
+            assert str(error).startswith(f"{path}")  # noqa: PT017 - some may be read
+        else:
+            assert entry["expect"] == "either"
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("entry", read_json("bad/index.json"), ids=lambda entry: entry["file"])
+def test_a_bad_file_is_also_refused_as_a_model_of_no_given_kind(entry: dict[str, str]) -> None:
+    if entry["expect"] == "reject":
+        with pytest.raises(FormatError):
+            gob.load_model(FOLDER / "bad" / entry["file"])
+
+
+# Models
+
+
+LAYERS = [name for name in names() if read_json(f"{name}.json").get("forward")]
+NO_LAYER = ("composite", "conv1d", "conv2d", "highway")
+
+
+def _run(model: Any, contents: Any) -> Any:
+    xs = np.stack([array_of(x)[:, 0] for x in contents["forward"]["inputs"]])
+    if isinstance(model, nn.CRF):
+        return model.decode(xs)[0]
+    if isinstance(model, nn.SelfAttention | nn.MultiheadAttention):
+        flags = [value for path, value in contents["fields"].items() if path.endswith("UseCausalMask")]
+        ys = model(xs, causal=flags[0]) if isinstance(model, nn.SelfAttention) else model(xs[None], causal=flags[0])
+    else:
+        ys = model(xs)
+    ys = ys[0] if isinstance(ys, tuple) else ys
+    return ys.value.reshape(len(xs), -1)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith(NO_LAYER)])
+def test_a_layer_computes_what_go_computes_and_is_written_for_go(name: str) -> None:
+    contents = read_json(f"{name}.json")
+    model = gob.load_model(FOLDER / f"{name}.gob").eval()
+    if isinstance(model, nn.CRF):
+        assert _run(model, contents) == contents["forward"]["decode"]
+    else:
+        ys = np.stack([array_of(y)[:, 0] for y in contents["forward"]["outputs"]])
+        tolerance = 1e-5 if ys.dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(_run(model, contents), ys, rtol=tolerance, atol=tolerance)
+    assert_contents(
+        gob.loads(gob.dumps_model(model), kind_of(contents)), _without_names_and_work(contents, "batchnorm" in name)
+    )
+
+
+def _without_names_and_work(contents: Any, batch_norm: bool) -> Any:
+    """What is told of a file, with what our layers have no place for: names of parameters, arrays only computed in."""
+    params: dict[str, Any] = {}
+    for path, told in contents["params"].items():
+        name = [part for part in path.split(".") if not part.isdecimal()][-1]
+        payload = told["payload"]
+        if payload is not None and payload["label"] == 3:
+            work = [dict(tensor, data=[0] * len(tensor["data"])) for tensor in payload["data"][2:]]
+            payload = {"label": 3, "data": [*payload["data"][:2], *work]}
+        kind = "biases" if name.startswith("B") else "weights"
+        params[path] = told | {"name": name, "type": kind, "payload": payload}
+    buffers = {path: told | {"name": ""} for path, told in contents["buffers"].items()}
+    # The running deviation and the momentum are kept as the variance and 1 - momentum, and rounded.
+    return contents | {"params": params, "buffers": {} if batch_norm else buffers}
+
+
+def test_optimizer_state_comes_along() -> None:
+    contents = read_json("lstm_refined_adam_f32.json")
+    model = gob.load_model(FOLDER / "lstm_refined_adam_f32.gob")
+    payload = model.weight_ih.payload
+    assert payload.label == "Adam"
+    gates = [contents["params"][name]["payload"]["data"] for name in ("WIn", "WFor", "WCand", "WOut")]
+    np.testing.assert_array_equal(payload.arrays["m"], np.concatenate([array_of(data[0]) for data in gates]))
+    np.testing.assert_array_equal(payload.arrays["v"], np.concatenate([array_of(data[1]) for data in gates]))
+
+
+def test_the_partition_gate_changes_sign_with_its_first_moment_but_not_with_its_second() -> None:
+    gru = nn.GRU(2, 1)
+    one = np.ones_like(gru.weight_ih.value)
+    gru.weight_ih.payload = nn.Payload("Adam", {"m": one.copy(), "v": one.copy()})
+    data = gob.to_data(gru)
+    np.testing.assert_array_equal(data["WPart"].value, -gru.weight_ih.value[1:2])
+    assert data["WPart"].payload.data[0].tolist() == [[-1, -1]]
+    assert data["WPart"].payload.data[1].tolist() == [[1, 1]]
+    again = gob.from_data(data)
+    np.testing.assert_array_equal(again.weight_ih.payload.arrays["m"], one)
+    np.testing.assert_array_equal(again.weight_ih.value, gru.weight_ih.value)
+
+
+LAYERS_OF_BOTH: dict[str, nn.Module] = {
+    "linear": nn.Linear(2, 3),
+    "no bias": nn.Linear(2, 3, bias=False),
+    "lstm": nn.LSTM(2, 3),
+    "gru": nn.GRU(2, 3),
+    "srn": nn.SRN(2, 3),
+    "cfn": nn.CFN(2, 3),
+    "ran": nn.RAN(2, 3),
+    "ltm": nn.LTM(3),
+    "tpr": nn.TPR(2, symbols=3, symbol_size=2, roles=4, role_size=5),
+    "horn": nn.HORN(2, 3, 2),
+    "indrnn": nn.IndRNN(2, 3),
+    "deltarnn": nn.DeltaRNN(2, 3),
+    "mist": nn.MIST(2, 3, 2),
+    "rla": nn.RLA(3),
+    "slstm": nn.SentenceStateLSTM(2, 3, updates=2),
+    "birnn": nn.BiRNN(nn.LSTM(2, 3), nn.GRU(2, 3), merge="prod"),
+    "crf": nn.CRF(3),
+    "dropout": nn.Dropout(0.25),
+    "layernorm": nn.LayerNorm(3),
+    "layernormsimple": nn.LayerNormSimple(),
+    "scalenorm": nn.ScaleNorm(3),
+    "fixnorm": nn.FixNorm(),
+    "adanorm": nn.AdaNorm(0.5),
+    "batchnorm": nn.BatchNorm(3, as_in_go=True),
+    "selfattention": nn.SelfAttention(3, 2, 4),
+    "multihead": nn.MultiheadAttention(4, 2),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS_OF_BOTH)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_layer_written_for_go_is_read_as_it_was(tmp_path: Path, name: str, dtype: Any) -> None:
+    layer = LAYERS_OF_BOTH[name].to(dtype)
+    for parameter in layer.parameters():
+        parameter.value[...] = np.random.default_rng(1).normal(size=parameter.value.shape)
+    gob.save_model(layer, tmp_path / "file")
+    again = gob.load_model(tmp_path / "file", gob.to_data(layer).go_name)
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer)
+    ours, theirs = layer.state_dict(), again.state_dict()
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert theirs[key].dtype == dtype
+        np.testing.assert_allclose(theirs[key], value, rtol=1e-6)
+
+
+def test_an_rms_norm_is_read_by_its_kind() -> None:
+    norm = nn.RMSNorm(3, eps=1e-10, bias=True, eps_outside=True)
+    assert isinstance(gob.loads_model(gob.dumps_model(norm), "*rmsnorm.Model"), nn.RMSNorm)
+
+
+def test_what_go_has_not_is_not_written() -> None:
+    with pytest.raises(ValueError, match="expected a layer that Go Spago has, or one declared by gob.model, got Embed"):
+        gob.dumps_model(nn.Embedding(2, 3))
+    with pytest.raises(ValueError, match="expected a layer that Go Spago has"):
+        gob.dumps_model(nn.Sequential(nn.Linear(2, 2)))
+
+
+def test_loading_leaves_the_generator_as_it_was() -> None:
+    from spago.mat.rand import default_rng
+
+    before = default_rng().state()
+    gob.load_model(FOLDER / "bilstm_f32.gob")
+    assert default_rng().state() == before
