@@ -4,19 +4,28 @@ A model is a `Module`: an ordinary class whose attributes hold parameters and ot
 is features, the one before it time, those before that batch.
 """
 
+from spago.nn._activation import Activation
 from spago.nn._ada_norm import AdaNorm
+from spago.nn._avg_pool1d import AvgPool1d
+from spago.nn._avg_pool2d import AvgPool2d
 from spago.nn._batch_norm import BatchNorm
 from spago.nn._bidirectional import BiBiLSTM, BiCFN, BiGRU, BiLSTM, BiLTM, BiMIST, BiRAN
 from spago.nn._birnn import BiRNN, BiState
 from spago.nn._cfn import CFN
 from spago.nn._containers import ModuleList, Sequential
+from spago.nn._conv1d import Conv1d
+from spago.nn._conv1x1 import Conv1x1
+from spago.nn._conv2d import Conv2d
 from spago.nn._crf import CRF
 from spago.nn._delta_rnn import DeltaRNN
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
 from spago.nn._files import load, save
+from spago.nn._flatten import Flatten
 from spago.nn._from_torch import from_torch
+from spago.nn._gmlp import GMLP
 from spago.nn._gru import GRU
+from spago.nn._highway import Highway
 from spago.nn._horn import HORN, HORNState
 from spago.nn._ind_rnn import IndRNN
 from spago.nn._key_value_cache import KeyValueCache
@@ -25,7 +34,10 @@ from spago.nn._linear import Linear
 from spago.nn._linear_attention import linear_attention
 from spago.nn._lstm import LSTM, LSTMState
 from spago.nn._ltm import LTM, LTMState
+from spago.nn._max_pool1d import MaxPool1d
+from spago.nn._max_pool2d import MaxPool2d
 from spago.nn._mist import MIST, MISTState
+from spago.nn._mixer_block import MixerBlock
 from spago.nn._module import LoadResult, Module
 from spago.nn._multihead_attention import MultiheadAttention
 from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
@@ -39,6 +51,8 @@ from spago.nn._scale_norm import FixNorm, ScaleNorm
 from spago.nn._scaled_dot_product import scaled_dot_product_attention
 from spago.nn._self_attention import SelfAttention
 from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
+from spago.nn._sgu import SGU
+from spago.nn._squared_distance import SquaredDistance
 from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
 from spago.nn._stacked import Stacked
@@ -48,6 +62,7 @@ from spago.nn._transformer import DecoderCache, TransformerDecoderLayer, Transfo
 __all__ = [
     "CFN",
     "CRF",
+    "GMLP",
     "GRU",
     "HORN",
     "LSTM",
@@ -55,10 +70,14 @@ __all__ = [
     "MIST",
     "RAN",
     "RLA",
+    "SGU",
     "SRN",
     "SRNN",
     "TPR",
+    "Activation",
     "AdaNorm",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm",
     "BiBiLSTM",
     "BiCFN",
@@ -71,13 +90,18 @@ __all__ = [
     "BiSRNN",
     "BiState",
     "Buffer",
+    "Conv1d",
+    "Conv1x1",
+    "Conv2d",
     "DecoderCache",
     "DeltaRNN",
     "Dropout",
     "Embedding",
     "FixNorm",
+    "Flatten",
     "HORNState",
     "HiddenState",
+    "Highway",
     "IndRNN",
     "KeyValueCache",
     "LSTMState",
@@ -88,6 +112,9 @@ __all__ = [
     "Linear",
     "LoadResult",
     "MISTState",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MixerBlock",
     "Module",
     "ModuleList",
     "MultiheadAttention",
@@ -106,6 +133,7 @@ __all__ = [
     "SentenceStateLSTM",
     "Sequential",
     "SinusoidalPositions",
+    "SquaredDistance",
     "Stacked",
     "Trainable",
     "TransformerDecoderLayer",
