@@ -56,6 +56,7 @@ from spago.nn._squared_distance import SquaredDistance
 from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
 from spago.nn._stacked import Stacked
+from spago.nn._summary import LayerSummary, Summary, summary
 from spago.nn._tpr import TPR
 from spago.nn._transformer import DecoderCache, TransformerDecoderLayer, TransformerEncoderLayer
 
@@ -108,6 +109,7 @@ __all__ = [
     "LTMState",
     "LayerNorm",
     "LayerNormSimple",
+    "LayerSummary",
     "LearnedPositions",
     "Linear",
     "LoadResult",
@@ -135,6 +137,7 @@ __all__ = [
     "SinusoidalPositions",
     "SquaredDistance",
     "Stacked",
+    "Summary",
     "Trainable",
     "TransformerDecoderLayer",
     "TransformerEncoderLayer",
@@ -146,4 +149,5 @@ __all__ = [
     "save",
     "save_arrays",
     "scaled_dot_product_attention",
+    "summary",
 ]
