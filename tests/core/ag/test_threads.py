@@ -15,7 +15,8 @@ import pytest
 
 from spago import ag
 from spago.ag import _threads
-from spago.ag._node import Operator, QueuedOperator
+from spago.ag._node import Operator
+from spago.ag._queue import QueuedOperator
 from spago.ag._rules import Unary
 from spago.ag._threads import LARGE, LARGE_SUM, Task, line
 from spago.mat import Array, ShapeError

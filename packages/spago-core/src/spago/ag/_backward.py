@@ -13,8 +13,8 @@ import numpy.typing as npt
 from spago.ag._anomaly import check_gradient
 from spago.ag._gradients import Parts, Scatter, sum_to_shape
 from spago.ag._modes import mode
-from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable, await_value
-from spago.ag._queue import worth_queueing
+from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable
+from spago.ag._queue import await_value, worth_queueing
 from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -15,9 +13,9 @@ import numpy.typing as npt
 from spago.mat import Array, ShapeError
 
 if TYPE_CHECKING:
+    from spago.ag._queue import QueuedValue
     from spago.ag._reductions import Axis
     from spago.ag._rules import Rule
-    from spago.ag._threads import Task
 
 Pullback: TypeAlias = Callable[[Array], Any]
 """From the gradient of a result to that of one operand."""
@@ -28,8 +26,8 @@ JointPullback: TypeAlias = Callable[[Any, tuple[bool, ...]], tuple[Any, ...]]
 numbers = itertools.count()
 """Creation numbers. An operator is created after its operands, so descending order is a right order for backward."""
 
-# Leaves share a few locks instead of having one each: a lock is held only while two arrays are added.
-_LOCKS = tuple(threading.Lock() for _ in range(16))
+LOCKS = tuple(threading.Lock() for _ in range(16))
+"""Nodes share a few locks instead of having one each: a lock is held only while two arrays are added."""
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -293,7 +291,7 @@ class Variable(Node):
 
     def _receive(self, grad: Array, owned: bool) -> None:
         """Add a gradient that is known to fit; an owned one may be kept without a copy."""
-        with _LOCKS[id(self) >> 6 & 15]:
+        with LOCKS[id(self) >> 6 & 15]:
             if self._grad is None:
                 self._grad = grad if owned else grad.copy()
             else:
@@ -500,79 +498,11 @@ def _released(node: ReleasedOperator) -> Array:
     raise GraphError(f"{node.rule.name}: the value of this node was released by release_graph; compute it again")
 
 
-class QueuedOperator(Operator):
-    """A result that another thread may still be computing.
+VALUE: Any = Node.__dict__["value"]
+"""The slot, which a property of a subclass may hide."""
 
-    Asking for its value waits; from then on the node is a plain `Operator`.
-    """
-
-    __slots__ = ()
-
-    queued = True
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape that the value will have."""
-        shape: tuple[int, ...] = queued_value(self).shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes that the value will have."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements that the value will have."""
-        return prod(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype that the value will have."""
-        dtype: np.dtype[Any] = queued_value(self).dtype
-        return dtype
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedValue:
-    """What stands in the place of a queued operator's pullbacks until they are there.
-
-    Attributes:
-        task: Gives the value and the pullbacks.
-        shape: Of the value.
-        dtype: Of the value.
-    """
-
-    task: Task
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-def queued_value(node: Operator) -> QueuedValue | Array:
-    """Return what stands for the value of a queued operator, or the value if it is there by now."""
-    waiting = node._pullbacks
-    return waiting if isinstance(waiting, QueuedValue) else node.value
-
-
-def await_value(node: Any) -> Array:
-    """Return the value of a queued operator, once it is there."""
-    waiting = node._pullbacks
-    if type(waiting) is QueuedValue:
-        value, pullbacks = waiting.task.result()
-        with _LOCKS[id(node) >> 6 & 15]:
-            if type(node._pullbacks) is QueuedValue:
-                _VALUE.__set__(node, value)
-                node._pullbacks = pullbacks if node.requires_grad else None
-                node.__class__ = Operator
-    array: Array = _VALUE.__get__(node)
-    return array
-
-
-_VALUE: Any = Node.__dict__["value"]  # the slot, which the property of a subclass hides
-
-# Not in the class bodies: to a type checker a property there contradicts the slot of the same name.
-for _kind, _read in ((ReleasedOperator, _released), (QueuedOperator, await_value)):
-    setattr(_kind, _VALUE.__name__, property(_read))
+# Not in the class body: to a type checker a property there contradicts the slot of the same name.
+setattr(ReleasedOperator, VALUE.__name__, property(_released))
 
 
 class _HeldGradient:

@@ -3,14 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from spago.ag._anomaly import caller
 from spago.ag._modes import mode
-from spago.ag._node import GraphError, Node, Operator, QueuedOperator, QueuedValue, numbers, queued_value
+from spago.ag._node import LOCKS, VALUE, GraphError, Node, Operator, numbers
 from spago.ag._threads import Task, line
+from spago.mat import Array
+
+
+class QueuedOperator(Operator):
+    """A result that another thread may still be computing.
+
+    Asking for its value waits; from then on the node is a plain `Operator`.
+    """
+
+    __slots__ = ()
+
+    queued = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that the value will have."""
+        shape: tuple[int, ...] = queued_value(self).shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes that the value will have."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements that the value will have."""
+        return prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that the value will have."""
+        dtype: np.dtype[Any] = queued_value(self).dtype
+        return dtype
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedValue:
+    """What stands in the place of a queued operator's pullbacks until they are there.
+
+    Attributes:
+        task: Gives the value and the pullbacks.
+        shape: Of the value.
+        dtype: Of the value.
+    """
+
+    task: Task
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def queued_value(node: Operator) -> QueuedValue | Array:
+    """Return what stands for the value of a queued operator, or the value if it is there by now."""
+    waiting = node._pullbacks
+    return waiting if isinstance(waiting, QueuedValue) else node.value
+
+
+def await_value(node: Any) -> Array:
+    """Return the value of a queued operator, once it is there."""
+    waiting = node._pullbacks
+    if type(waiting) is QueuedValue:
+        value, pullbacks = waiting.task.result()
+        with LOCKS[id(node) >> 6 & 15]:
+            if type(node._pullbacks) is QueuedValue:
+                VALUE.__set__(node, value)
+                node._pullbacks = pullbacks if node.requires_grad else None
+                node.__class__ = Operator
+    array: Array = VALUE.__get__(node)
+    return array
+
+
+# Not in the class body: to a type checker a property there contradicts the slot of the same name.
+setattr(QueuedOperator, VALUE.__name__, property(await_value))
 
 
 def worth_queueing(node: Operator, g: Any) -> bool:
