@@ -13,6 +13,7 @@ Examples:
     ...
 """
 
+from spago.graphviz._model import model
 from spago.graphviz._networkx import to_networkx
 from spago.graphviz._notebook import show_in_notebooks
 from spago.graphviz._options import Options
@@ -26,6 +27,7 @@ __all__ = [
     "Options",
     "Picture",
     "encode",
+    "model",
     "render",
     "show",
     "to_dot",

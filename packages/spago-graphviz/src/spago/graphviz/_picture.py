@@ -15,7 +15,7 @@ from spago.graphviz._dot import write_dot
 from spago.graphviz._mermaid import write_mermaid
 from spago.graphviz._options import Look, Options
 from spago.graphviz._render import DrawingError, NoRendererError, render_dot, render_file
-from spago.graphviz._view import view
+from spago.graphviz._view import View, view
 
 Drawable: TypeAlias = Node | Graph | Iterable[Node]
 """What can be drawn: a node with all that it was computed from, several nodes, or a graph."""
@@ -51,6 +51,13 @@ class Picture:
             graph = Graph(*nodes, time_steps=look.time_steps)
         self._view = view(graph, look)
         self._size = len(graph)
+
+    @classmethod
+    def of(cls, view: View, size: int) -> Picture:
+        """Return a picture of what a view says of a graph of some size."""
+        picture = cls([])
+        picture._view, picture._size = view, size
+        return picture
 
     @cached_property
     def dot(self) -> str:

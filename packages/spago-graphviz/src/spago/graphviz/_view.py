@@ -109,7 +109,7 @@ def view(graph: Graph, look: Look) -> View:
     if depth is None:
         depth = 0 if graph.time_steps is not None else max(map(len, paths), default=0)
     boxes = [
-        _box(graph, look, group, [Label(labels[id], paths[id][:depth]) for id in group.members], heat)
+        box_of(graph, look, group, [Label(labels[id], paths[id][:depth]) for id in group.members], heat)
         for group, heat in zip(groups, _heats(graph, look, groups), strict=True)
     ]
     lines = [
@@ -129,7 +129,8 @@ def _label(graph: Graph, id: int, given: str) -> str:
     return f"{given} = {own}" if given and isinstance(graph.nodes[id], Operator) else given or own
 
 
-def _box(graph: Graph, look: Look, group: Group, labels: list[Label], heat: float | None) -> Box:
+def box_of(graph: Graph, look: Look, group: Group, labels: list[Label], heat: float | None) -> Box:
+    """Return the box of a group whose nodes have these labels."""
     nodes = [graph.nodes[id] for id in group.members]
     first = graph.nodes[group.head]
     heads = set(group.heads or group.members)

@@ -1,0 +1,268 @@
+"""Pictures of models: their modules, how many parameters each has, and what shapes go from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from spago.ag.graph import Graph
+from spago.graphviz._fold import Group, group_inputs, with_results
+from spago.graphviz._modules import node_names
+from spago.graphviz._options import Look, Options
+from spago.graphviz._picture import Picture
+from spago.graphviz._trace import Part, Trace, Traceable, trace
+from spago.graphviz._view import Box, Frames, Label, Line, Role, View, box_of, line_label
+
+
+def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: Unpack[Options]) -> Picture:
+    """Return a picture of a model: its modules with their classes, parameters and shapes, and what goes between them.
+
+    The model runs once on example inputs, as in evaluation, and is left as it was. Modules without parts are boxes;
+    those with parts are frames, in which operators that belong to none of the parts are drawn one by one; save for
+    layers such as attention, which compute with parameters of their own. A module that the run does not reach is a box
+    without arrows. Without inputs nothing runs: the tree of modules is drawn.
+
+    Args:
+        module: A model, such as any `nn.Module`.
+        inputs: What to call it with. Arrays of floats are given to it as variables.
+        method: Which method to call.
+        options: See `Options`. `clusters` says how deep modules are opened, by default as deep as they go, or as
+            `max_nodes` allows. The shapes are on the edges unless told otherwise.
+
+    Raises:
+        TypeError: When it is no model, or has no such method.
+        ValueError: When the run returns no node.
+
+    Examples:
+        >>> import numpy as np
+        >>> from spago import graphviz, nn
+        >>> graphviz.model(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), np.ones((5, 2), np.float32))
+        <Picture of 7 nodes, 3 of them drawn>
+    """
+    look = Look.of(Options(shapes="edges") | options)
+    run = trace(module, inputs, method)
+    if inputs and not run.results:
+        raise ValueError(f"graphviz.model: expected {type(module).__name__} to return nodes, got none; name a method=")
+    graph = Graph(*run.results)
+    owners = _owners(graph, run, module)
+    deepest = max(name.count(".") + 1 if name else 0 for name in run.parts)
+    depths = range(deepest, -1, -1) if look.clusters is None else [look.clusters]
+    layers = _layers(run, module) if look.clusters is None else frozenset[str]()
+    picture = _view(graph, owners, look, _Tree(run, depths[0], layers))
+    for depth in depths[1:]:
+        if look.max_nodes is None or len(picture.boxes) <= look.max_nodes:
+            break
+        picture = _view(graph, owners, look, _Tree(run, depth, layers))
+    return Picture.of(picture, len(graph))
+
+
+def _owners(graph: Graph, run: Trace, module: Traceable) -> list[str | None]:
+    """Return the name of the module that each node belongs to; None for what the model was given."""
+    innermost: dict[int, str] = {}
+    spans = sorted(run.spans, key=lambda span: span[0])  # the outer call has started before the inner one
+    operators = sorted((node.number, id) for id, node in enumerate(graph.nodes) if not node.is_leaf)
+    position, open_calls = 0, list[tuple[int, str]]()
+    for number, id in operators:
+        while position < len(spans) and spans[position][0] < number:
+            open_calls.append(spans[position][1:])
+            position += 1
+        while open_calls and open_calls[-1][0] < number:
+            open_calls.pop()
+        innermost[id] = open_calls[-1][1] if open_calls else ""
+    named = {node: name.rpartition(".")[0] for node, name in node_names(module).items()}
+    owners: list[str | None] = [None] * len(graph)
+    for id, node in enumerate(graph.nodes):
+        if id in innermost:
+            owners[id] = innermost[id]
+        elif node in named:
+            owners[id] = _module_of(named[node], run.parts)
+    for id, node in enumerate(graph.nodes):
+        # Buffers and constants have no names of their own: they belong to what uses them, if that is one module.
+        if node.is_leaf and owners[id] is None and (node.number >= run.start or type(node).__name__ == "Buffer"):
+            users = {owners[user] for user in graph.edges.get(id, ())}
+            owners[id] = users.pop() if len(users) == 1 else None
+    return owners
+
+
+def _module_of(name: str, parts: dict[str, Part]) -> str:
+    """Return the name of the innermost module that a dotted name leads through, such as `a` for `a.weights.0`."""
+    while name not in parts:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _layers(run: Trace, module: Traceable) -> frozenset[str]:
+    """Return the modules to be drawn as one box although they have parts: those that compute with their own parameters.
+
+    Attention with a matrix of its own and a linear layer for the result is one thing to whoever looks at a model.
+    """
+    own = {_module_of(name.rpartition(".")[0], run.parts) for name, _ in module.named_parameters()}
+    inner = {name for name in run.parts if any(part.startswith(f"{name}.") for part in run.parts)}
+    return frozenset(
+        name for name in own & inner if name and not any(part.startswith(f"{name}.") for part in inner if part != name)
+    )
+
+
+def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> View:
+    run = tree.run
+    members: dict[str, list[int]] = {}
+    for id, owner in enumerate(owners):
+        if owner is not None and (box := tree.box_around(owner)) is not None:
+            members.setdefault(box, []).append(id)
+    folded = [Group(tuple(ids), (name or ".",)) for name, ids in members.items()]
+    rest = sorted(set(range(len(graph))).difference(*members.values()))
+    groups = sorted([*folded, *with_results(graph, rest)], key=lambda group: group.members[0])
+    boxes: list[Box] = []
+    names = node_names(look.names)
+    for group in groups:
+        if group.module:
+            boxes.append(tree.module_box(group.members[0], list(members)[folded.index(group)]))
+        else:
+            labels = [Label(names.get(graph.nodes[id], "") or graph.label(id), ()) for id in group.members]
+            node = box_of(graph, look, group, labels, None)
+            boxes.append(replace(node, frames=tree.frames(owners[group.head])))
+    lines = [
+        Line(boxes[source].id, boxes[target].id, line_label(graph, look, groups[source], groups[target]))
+        for target, operands in enumerate(group_inputs(graph, groups))
+        for source in operands
+        if source != target or tree.is_recurrent(graph, groups[source])
+    ]
+    given, uses = _given_arrays(run, members, len(graph), look)
+    idle = _idle(run, tree, members)
+    next_id = len(graph) + len(given)
+    boxes += given + [tree.module_box(next_id + i, name) for i, name in enumerate(idle)]
+    return View(look, boxes, lines + uses, {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Which modules are drawn as boxes and which as frames.
+
+    Attributes:
+        run: What the run has shown.
+        depth: How deep modules are opened; 0 for a model that is one box.
+        layers: Modules that are boxes whatever their depth.
+    """
+
+    run: Trace
+    depth: int
+    layers: frozenset[str]
+
+    def is_open(self, name: str) -> bool:
+        """Whether a module is a frame: it has parts that matter, and lies high enough."""
+        level = name.count(".") + 1 if name else 0
+        return level < self.depth and name not in self.layers and any(map(self._matters, self.parts_of(name)))
+
+    def parts_of(self, name: str) -> Iterator[Part]:
+        """Yield all modules below the one of this name."""
+        prefix = f"{name}." if name else ""
+        return (part for part in self.run.parts.values() if part.name != name and part.name.startswith(prefix))
+
+    def _matters(self, part: Part) -> bool:
+        return bool(part.calls or part.parameters)
+
+    def path(self, name: str) -> list[str]:
+        """Return the names of the modules around and including this one, the model first."""
+        return [part for part in self.run.parts if part in ("", name) or name.startswith(f"{part}.")]
+
+    def box_around(self, name: str) -> str | None:
+        """Return the module whose box holds what belongs to the module of this name; None if that one is open."""
+        return next((part for part in self.path(name) if not self.is_open(part)), None)
+
+    def frames(self, name: str | None) -> Frames:
+        """Return the frames around what belongs to a module that is open itself."""
+        path = [] if name is None else [part for part in self.path(name) if self._is_framed(part)]
+        return tuple(self._title(part, before) for part, before in zip(path, ["", *path], strict=False))
+
+    def _is_framed(self, name: str) -> bool:
+        # A list of modules is never called: it would be a frame that says nothing.
+        return self.is_open(name) and (not name or self.run.parts[name].calls > 0 or not self.run.spans)
+
+    def _title(self, name: str, before: str) -> str:
+        part = self.run.parts[name]
+        short = name.removeprefix(f"{before}.") if before else name
+        return " · ".join(word for word in (short, part.kind, count_text(part.parameters)) if word)
+
+    def module_box(self, id: int, name: str) -> Box:
+        """Return the box of a module."""
+        part = self.run.parts[name]
+        around = [outer for outer in self.path(name) if outer != name and self._is_framed(outer)]
+        before = around[-1] if around else ""
+        details = [part.kind] if name else []
+        if part.calls:
+            shapes = " → ".join(_shapes_text(shapes) for shapes in (part.inputs, part.outputs) if shapes)
+            details.append(shapes + (f", {part.calls} calls" if part.calls > 1 else ""))
+        elif self.run.spans and not any(inner.calls for inner in self.parts_of(name)):
+            details.append("not used in this run")
+        details.append(count_text(part.parameters))
+        return Box(
+            id=id,
+            role=Role.LEARNED if part.parameters else Role.OPERATOR,
+            name=(name.removeprefix(f"{before}.") if before else name) or part.kind,
+            kind="",
+            details=tuple(line for line in details if line),
+            tooltip=name or part.kind,
+            frames=self.frames(around[-1]) if around else (),
+            step=-1,
+            strange=False,
+            heat=None,
+        )
+
+    def is_recurrent(self, graph: Graph, group: Group) -> bool:
+        """Whether one call of a module uses a result of another call of it."""
+        if not group.module or len(group.members) == 1:
+            return False
+        name = self.box_around("" if group.module == (".",) else group.module[0])
+        calls = sorted(span for span in self.run.spans if span[2] == name)
+        if len(calls) < 2:
+            return False
+        inside = set(group.members)
+
+        def call(id: int) -> int:
+            number = graph.nodes[id].number
+            return next((i for i, (start, end, _) in enumerate(calls) if start < number < end), -1)
+
+        return any(
+            -1 not in (call(operand), call(id)) and call(operand) != call(id)
+            for id in group.members
+            for operand in graph.operands[id]
+            if operand in inside
+        )
+
+
+def _given_arrays(run: Trace, members: dict[str, list[int]], first: int, look: Look) -> tuple[list[Box], list[Line]]:
+    """Return boxes for the arrays that boxes of modules were given and that are no nodes, and lines from them."""
+    boxes: dict[int, Box] = {}
+    lines: list[Line] = []
+    for name, ids in members.items():
+        for argument, array in run.parts[name].arrays:
+            box = boxes.get(id(array))
+            if box is None:
+                box = boxes[id(array)] = _array_box(first + len(boxes), argument, array)
+            shape = "×".join(map(str, np.shape(array))) if look.shapes == "edges" else ""
+            lines.append(Line(box.id, ids[0], shape))
+    return list(boxes.values()), lines
+
+
+def _array_box(id: int, name: str, array: Any) -> Box:
+    kind = {"b": "truth values", "i": "integers", "u": "integers"}[array.dtype.kind]
+    return Box(id, Role.INPUT, name, "", (kind,), name, (), -1, strange=False, heat=None)
+
+
+def _idle(run: Trace, tree: _Tree, members: dict[str, list[int]]) -> list[str]:
+    """Return the modules that deserve a box but have no node in the graph."""
+    boxes = (tree.box_around(name) for name, part in run.parts.items() if part.parameters)
+    return [name for name in dict.fromkeys(boxes) if name is not None and name not in members]
+
+
+def count_text(parameters: int) -> str:
+    """Return how many parameters there are, in words; nothing for none."""
+    return f"{parameters:,} parameter{'s' * (parameters != 1)}" if parameters else ""
+
+
+def _shapes_text(shapes: Iterable[tuple[int, ...]]) -> str:
+    texts = ["×".join(map(str, shape)) if shape else "scalar" for shape in shapes]
+    return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")
