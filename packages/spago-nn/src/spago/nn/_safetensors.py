@@ -266,7 +266,7 @@ def _parse(text: bytes, path: PathLike) -> dict[str, Any]:
 
 
 def _metadata(value: Any, path: PathLike) -> dict[str, str]:
-    if not _is_object(value) or not all(isinstance(text, str) for text in value.values()):
+    if not is_object(value) or not all(isinstance(text, str) for text in value.values()):
         _refuse(path, "__metadata__ that is text by name", _shown(value))
     return value
 
@@ -282,7 +282,7 @@ def _entry(name: str, value: Any, data: int, path: PathLike) -> Entry:
     """
     if not _is_text(name):
         _refuse(path, "names in Unicode", repr(name))
-    if not _is_object(value) or value.keys() != {"dtype", "shape", "data_offsets"}:
+    if not is_object(value) or value.keys() != {"dtype", "shape", "data_offsets"}:
         _refuse(path, f"dtype, shape and data_offsets for {name!r}", _shown(value))
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
@@ -304,17 +304,19 @@ def _entry(name: str, value: Any, data: int, path: PathLike) -> Entry:
     return Entry(dtype, tuple(shape), data + offsets[0], data + offsets[1])
 
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of JSON is an object."""
     return isinstance(value, dict)
 
 
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value of JSON is a list."""
     return isinstance(value, list)
 
 
 def _are_sizes(value: Any) -> TypeGuard[list[int]]:
     # Not isinstance: True is an int.
-    return _is_list(value) and all(type(size) is int and size >= 0 for size in value)
+    return is_list(value) and all(type(size) is int and size >= 0 for size in value)
 
 
 def _is_text(name: str) -> bool:
@@ -328,9 +330,9 @@ def _is_text(name: str) -> bool:
 
 def _shown(value: Any) -> str:
     """Return a value for a message: short, and without a recursion into what may be nested very deep."""
-    if _is_object(value):
+    if is_object(value):
         return f"an object of {len(value)} fields"
-    if _is_list(value):
+    if is_list(value):
         return f"[{', '.join(_shown(element) if type(element) is int else '…' for element in value[:8])}]"
     return repr(value)[:80]
 
