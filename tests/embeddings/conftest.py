@@ -8,13 +8,14 @@ from typing import TypeAlias
 
 import pytest
 
-from spago.embeddings import LevelDBRepository, MemoryRepository, Repository, Store
+from spago.embeddings import LevelDBRepository, MemoryRepository, Repository, SQLiteRepository, Store
 
 MakeRepository: TypeAlias = Callable[[Path], Repository]
 
 KINDS: dict[str, MakeRepository] = {
     "memory": lambda path: MemoryRepository(),
     "leveldb": lambda path: LevelDBRepository(path / "store"),
+    "sqlite": lambda path: SQLiteRepository(path / "store.sqlite"),
 }
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spago.embeddings import LevelDBRepository, Model, check
+from spago.embeddings import LevelDBRepository, Model, Repository, SQLiteRepository, check
 
 # The suite kills a few times; set the variable for a long run.
-KILLS = int(os.environ.get("SPAGO_KILLS", "8"))
+KILLS = int(os.environ.get("SPAGO_KILLS", "20"))
 
 GROUPS = 7
 WORDS = 40
@@ -25,10 +25,11 @@ SIZE = 64
 WRITER = """
 import itertools, sys
 import numpy as np
-from spago.embeddings import LevelDBRepository, Model
+from spago import embeddings
 from spago.nn import Payload
-path, groups, words, size, first = sys.argv[1], *map(int, sys.argv[2:])
-model = Model(LevelDBRepository(path).store("words"), size)
+kind, path = sys.argv[1:3]
+groups, words, size, first = map(int, sys.argv[3:])
+model = embeddings.Model(getattr(embeddings, kind)(path).store("words"), size)
 names = [[f"{g}-{i}" for i in range(words)] for g in range(groups)]
 if not len(model):
     for group in names:
@@ -46,9 +47,9 @@ for n in itertools.count(first):
 """
 
 
-def run_and_kill(path: Path, first: int, seconds: float) -> list[int]:
+def run_and_kill(kind: type[Repository], path: Path, first: int, seconds: float) -> list[int]:
     """Let a writer go on from step first, kill it after some time, and return the steps that it acknowledged."""
-    command = [sys.executable, "-c", WRITER, *map(str, (path, GROUPS, WORDS, SIZE, first))]
+    command = [sys.executable, "-c", WRITER, *map(str, (kind.__name__, path, GROUPS, WORDS, SIZE, first))]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
@@ -75,17 +76,20 @@ def step_of(model: Model, group: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_an_acknowledged_step_survives_and_none_is_half_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [LevelDBRepository, SQLiteRepository])
+def test_an_acknowledged_step_survives_and_none_is_half_there(
+    tmp_path: Path, kind: type[LevelDBRepository] | type[SQLiteRepository]
+) -> None:
     rng = random.Random(5)
     path = tmp_path / "words"
     written = [0] * GROUPS
     first = 1
     for _ in range(KILLS):
-        acknowledged = run_and_kill(path, first, rng.uniform(0, 0.25))
+        acknowledged = run_and_kill(kind, path, first, rng.uniform(0, 0.25))
         for step in acknowledged:
             written[step % GROUPS] = step
         unfinished = first + len(acknowledged)
-        with LevelDBRepository(path, read_only=True) as repository:
+        with kind(path, read_only=True) as repository:
             store = repository.store("words")
             assert check(store).ok
             assert len(store) == GROUPS * WORDS

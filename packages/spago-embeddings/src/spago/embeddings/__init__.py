@@ -27,6 +27,7 @@ from spago.embeddings._model import Model, Unknown, UnknownWordError
 from spago.embeddings._nodes import EmbeddedWords, Embedding
 from spago.embeddings._repair import RepairReport, repair
 from spago.embeddings._rows import TouchedRows
+from spago.embeddings._sqlite import SQLiteRepository, SQLiteStore
 from spago.embeddings._store import (
     Attributes,
     DamagedRecordError,
@@ -55,6 +56,8 @@ __all__ = [
     "Model",
     "RepairReport",
     "Repository",
+    "SQLiteRepository",
+    "SQLiteStore",
     "Store",
     "StoreError",
     "StoreLockedError",
