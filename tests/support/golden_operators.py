@@ -243,39 +243,6 @@ def _scalar_max(case: Case) -> Mapping[str, Any]:
     return _right(xs[winner], [g if i == winner else None for i in range(len(xs))])
 
 
-ACTIVATIONS: dict[str, Function] = {
-    name: FUNCTIONS[name]
-    for name in (
-        *(
-            "identity",
-            "tan",
-            "tanh",
-            "sigmoid",
-            "hard_sigmoid",
-            "hard_tanh",
-            "softsign",
-            "relu",
-            "gelu",
-            "positive_elu",
-        ),
-        *("swish", "silu", "mish", "softmax", "log_softmax", "sparse_max", "celu", "elu", "leaky_relu", "selu"),
-        *("soft_plus", "soft_shrink", "swish_b", "threshold", "abs", "cos", "exp", "log", "neg", "reciprocal", "sin"),
-        *("sparse_max_loss", "sqrt", "square"),
-    )
-}
-
-
-@adapter("model", "activation")
-def _activation(case: Case) -> Result:
-    """A layer of one activation function; its parameters are settings, but for the one that learns."""
-    xs = [ag.var(x, requires_grad=True) for x in case.inputs]
-    params = {name: ag.var(value, requires_grad=True) for name, value in sorted(case.params.items())}
-    y = ACTIVATIONS[case.config["activation"]](*xs, *params.values())
-    if case.output_grads is not None:
-        y.backward(case.output_grads[0])
-    return Result([y.value], input_grads=[x.grad for x in xs], param_grads={k: p.grad for k, p in params.items()})
-
-
 # The engine
 
 
