@@ -69,7 +69,7 @@ from spago.ag._node import (
 )
 from spago.ag._pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, max_pooling
 from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
-from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, product, unary
+from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, pairwise, unary
 from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
 from spago.ag._softmax import log_softmax, logsumexp, softmax, sparsemax, sparsemax_loss
 from spago.ag._threads import get_num_threads, set_num_threads, synchronize
@@ -160,7 +160,7 @@ __all__ = [
     "pad",
     "positive_elu",
     "pow",
-    "product",
+    "pairwise",
     "reciprocal",
     "release_graph",
     "relu",

@@ -8,7 +8,7 @@ import numpy as np
 
 from spago import mat
 from spago.ag._quiet import multiply, quiet
-from spago.ag._rules import Binary, Unary, binary, elementwise
+from spago.ag._rules import Binary, Unary, elementwise, pairwise
 from spago.mat import Array
 
 
@@ -175,7 +175,7 @@ def silu(x: Array) -> Unary:
 swish = silu
 
 
-@binary
+@pairwise
 @quiet
 def swish_b(x: Array, beta: Array) -> Binary:
     """Swish with a steepness that can be learned: x σ(beta x).

@@ -9,29 +9,29 @@ import numpy.typing as npt
 
 from spago.ag._node import Node, Operand
 from spago.ag._quiet import divide, multiply, quiet
-from spago.ag._rules import Binary, Unary, binary, elementwise, unary
+from spago.ag._rules import Binary, Unary, elementwise, pairwise, unary
 from spago.mat import Array, ShapeError
 
 
-@binary
+@pairwise
 def add(a: Array, b: Array) -> Binary:
     """Element-wise sum a + b, with broadcasting."""
     return a + b, lambda g: g, lambda g: g
 
 
-@binary
+@pairwise
 def sub(a: Array, b: Array) -> Binary:
     """Element-wise difference a - b, with broadcasting."""
     return a - b, lambda g: g, lambda g: -g
 
 
-@binary
+@pairwise
 def mul(a: Array, b: Array) -> Binary:
     """Element-wise product a ⊙ b, with broadcasting."""
     return a * b, lambda g: g * b, lambda g: g * a
 
 
-@binary
+@pairwise
 @quiet
 def div(a: Array, b: Array) -> Binary:
     """Element-wise quotient a / b, with broadcasting; a / 0 is ±inf, 0 / 0 is nan."""
@@ -45,7 +45,7 @@ def neg(x: Array) -> Unary:
     return -x, lambda g: -g
 
 
-@binary
+@pairwise
 @quiet
 def pow(base: Array, exponent: Array) -> Binary:
     """Element-wise base to the power of exponent, with broadcasting.
@@ -68,14 +68,14 @@ def pow(base: Array, exponent: Array) -> Binary:
     return y, pullback_base, pullback_exponent
 
 
-@binary
+@pairwise
 def maximum(a: Array, b: Array) -> Binary:
     """Element-wise larger of a and b, with broadcasting; nan where either is. Of equals, b has the gradient."""
     from_a = np.greater(a, b)
     return np.maximum(a, b), lambda g: np.where(from_a, g, 0), lambda g: np.where(from_a, 0, g)
 
 
-@binary
+@pairwise
 def minimum(a: Array, b: Array) -> Binary:
     """Element-wise smaller of a and b, with broadcasting; nan where either is. Of equals, b has the gradient."""
     from_a = np.less(a, b)
@@ -133,7 +133,7 @@ def where(condition: npt.ArrayLike, a: Operand, b: Operand) -> Node:
     return _where(a, b, holds)
 
 
-@binary
+@pairwise
 def _where(a: Array, b: Array, condition: Any) -> Binary:
     y: Array = np.where(condition, a, b)
     return y, lambda g: np.where(condition, g, 0), lambda g: np.where(condition, 0, g)

@@ -10,12 +10,12 @@ import numpy as np
 from spago.ag._arithmetic import add
 from spago.ag._gradients import sum_to_shape
 from spago.ag._node import Node, Operand
-from spago.ag._rules import Binary, Joint, operator, product
+from spago.ag._rules import Binary, Joint, binary, operator
 from spago.ag._shaping import swapaxes
 from spago.mat import Array, ShapeError
 
 
-@product
+@binary
 def matmul(a: Array, b: Array) -> Binary:
     """Matrix product a · b over the last two axes; axes before them are batch and broadcast.
 
@@ -71,7 +71,7 @@ def matmul_t(a: Operand, b: Operand) -> Node:
     return matmul(swapaxes(a, -1, -2), b)
 
 
-@product
+@binary
 def dot(a: Array, b: Array) -> Binary:
     """Sum of the element-wise product, over all axes: Σ a ⊙ b.
 

@@ -120,7 +120,7 @@ def queue(about: Any, operands: tuple[Any, ...], rule: Callable[..., Any]) -> Op
         if y.shape != shape or y.dtype != dtype:
             raise GraphError(
                 f"{about.name}, created at {site}: expected a result of {dtype} and shape {shape}, for its rule was "
-                f"declared to work element by element, got {y.dtype} and {y.shape}; use @unary or @product"
+                f"declared to work element by element, got {y.dtype} and {y.shape}; use @unary or @binary"
             )
         return y, tuple(p if need else None for p, need in zip(pullbacks, needs, strict=True))
 

@@ -7,7 +7,7 @@ and returns that of an operand. Three forms:
     @binary    rule(a, b, ...) -> y, pullback of a, pullback of b      (NumPy's broadcasting; numbers as operands)
     @operator  rule(*arrays, ...) -> y, pullback(g, needs) -> gradients of all operands
 
-`@elementwise` is `@unary` for what treats each element for itself, `@product` is `@binary` for what does not.
+`@elementwise` is `@unary`, and `@pairwise` is `@binary`, for what treats each element for itself.
 
 A pullback returns a new array, or g, or a view of g; it never writes into g, and never returns an array that it holds.
 """
@@ -117,9 +117,8 @@ def elementwise(rule: Callable[Concatenate[Array, P], Unary]) -> Callable[Concat
 def binary(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Concatenate[Operand, Operand, P], Node]:
     """Make an operator of two operands, broadcast as NumPy does, from a rule that returns the result and two pullbacks.
 
-    The rule works element by element: the result has the shape that the operands broadcast to, and the dtype that they
-    promote to. So a large one can be computed by another thread. Python numbers are taken as they are, so that they
-    never promote a dtype; arrays are taken as constants.
+    Python numbers are taken as they are, so that they never promote a dtype; arrays are taken as constants. Gradients
+    are summed over the axes along which their operands were broadcast.
 
     Examples:
         >>> from spago import ag
@@ -129,15 +128,16 @@ def binary(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Con
         >>> scaled_difference(ag.var([3.0, 4.0]), 1.0).value
         array([4., 6.], dtype=float32)
     """
-    return _binary(rule, Rule(display_name(rule), broadcasts=True, elementwise=True))
-
-
-def product(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Concatenate[Operand, Operand, P], Node]:
-    """Make an operator of two operands, as `binary`, whose result has a shape of its own, such as a matrix product.
-
-    Gradients are summed over the axes along which their operands were broadcast.
-    """
     return _binary(rule, Rule(display_name(rule), broadcasts=True))
+
+
+def pairwise(rule: Callable[Concatenate[Array, Array, P], Binary]) -> Callable[Concatenate[Operand, Operand, P], Node]:
+    """Make an operator of two operands, as `binary`, whose rule treats each pair of elements for itself.
+
+    The result has the shape that the operands broadcast to, and the dtype that they promote to. So a large one can be
+    computed by another thread.
+    """
+    return _binary(rule, Rule(display_name(rule), broadcasts=True, elementwise=True))
 
 
 def _binary(
