@@ -11,6 +11,7 @@ from spago.nn._avg_pool2d import AvgPool2d
 from spago.nn._batch_norm import BatchNorm
 from spago.nn._bidirectional import BiBiLSTM, BiCFN, BiGRU, BiLSTM, BiLTM, BiMIST, BiRAN
 from spago.nn._birnn import BiRNN, BiState
+from spago.nn._blank import NoDraw
 from spago.nn._cfn import CFN
 from spago.nn._containers import ModuleList, Sequential
 from spago.nn._conv1d import Conv1d
@@ -120,6 +121,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "MultiheadAttention",
+    "NoDraw",
     "Param",
     "ParameterSource",
     "Payload",
