@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
@@ -178,12 +178,13 @@ class _Pass:
                 g = g.result() if type(g) is Task else g
             pullbacks = node._pullbacks
             shared = False
-            if callable(pullbacks) or pullbacks is None:
+            joint = not isinstance(pullbacks, tuple)
+            if joint:
                 pullbacks, shared = _joint_gradients(node, g)
             for operand, pullback in zip(node._operands, pullbacks):  # noqa: B905 - strict=True costs 0.1 µs a node
                 if pullback is None:
                     continue
-                d = pullback(g)
+                d = pullback if joint else pullback(g)
                 if type(d) is Scatter or type(d) is Parts:
                     if watched and type(d) is Scatter:
                         check_gradient(node, operand, d.values)
@@ -283,32 +284,31 @@ class _Pass:
             held.kept = np.array(g) if held.kept is None else np.asarray(held.kept + g)
 
 
-def _joint_gradients(node: Operator, g: Any) -> tuple[list[Callable[[Any], Any] | None], bool]:
+def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
     """Run the pullback of a general operator.
 
     Returns:
-        For each operand a function that gives its gradient, or None; and whether two gradients are the same array.
+        The gradient of each operand, None where none is needed; and whether two of them share memory, with each other
+        or with one that has come from a result, so that they must not be added to in place.
     """
     pullback: Any = node._pullbacks
     if pullback is None:
         raise GraphError(f"{node.rule.name}: its graph was released by release_graph; compute it again")
-    needs = tuple(x is not None and x.requires_grad for x in node._operands)
-    arrived: tuple[Any, ...] = tuple(g.gradients) if isinstance(g, Parts) else ()
-    gradients: tuple[Any, ...] = pullback(arrived or g, needs)
+    needs = tuple([x is not None and x.requires_grad for x in node._operands])
+    arrived: tuple[Any, ...] = tuple(g.gradients) if type(g) is Parts else ()
+    gradients: list[Any] = list(pullback(arrived or g, needs))
     if len(gradients) != len(needs):
         raise GraphError(f"{node.rule.name}: expected {len(needs)} gradients, one an operand, got {len(gradients)}")
-    # One that is a view of another, or one that has come from a result, must not be added to in place either.
-    present = [id(d if d.base is None else d.base) for d in arrived + gradients if hasattr(d, "base")]
-    given = [_given(d) if d is not None and need else None for d, need in zip(gradients, needs, strict=True)]
-    return given, len(set(present)) < len(present)
+    arrays: list[Any] = [d for d in (*arrived, *gradients) if isinstance(d, np.ndarray)]
+    owners = [id(d if d.base is None else d.base) for d in arrays]
+    for i, need in enumerate(needs):
+        if not need:
+            gradients[i] = None
+    return gradients, len(set(owners)) < len(owners)
 
 
 def _sum(a: Any, b: Any) -> Any:
     return a + b
-
-
-def _given(d: Any) -> Callable[[Any], Any]:
-    return lambda _: d
 
 
 def _fitting_gradient(node: Operator, operand: Any, pullback: Any, g: Any) -> Any:

@@ -208,11 +208,10 @@ def operator(rule: Callable[..., tuple[Any, JointPullback]], *, name: str = "") 
     required = _required(rule)
 
     def operator(*operands: Any, **settings: Any) -> Any:
-        nodes = tuple(x if isinstance(x, Node) or x is None else leaf(x, about) for x in operands)
+        nodes = tuple([x if isinstance(x, Node) or x is None else leaf(x, about) for x in operands])
         if None in nodes:
             _check_missing(nodes, required, about)
-        values = [None if x is None else x.value for x in nodes]
-        y, pullback = rule(*values, **settings)
+        y, pullback = rule(*[None if x is None else x.value for x in nodes], **settings)
         needs = any(x is not None and x.requires_grad for x in nodes)
         if isinstance(y, tuple):
             parts = cast("tuple[Array, ...]", y)
