@@ -50,7 +50,7 @@ def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: 
     owners = _owners(graph, run, module)
     deepest = max(name.count(".") + 1 if name else 0 for name in run.parts)
     depths = range(deepest, -1, -1) if look.clusters is None else [look.clusters]
-    layers = _layers(run, module) if look.clusters is None else frozenset[str]()
+    layers = _layers(graph, run, owners, module) if look.clusters is None else frozenset[str]()
     picture = _view(graph, owners, look, _Tree(run, depths[0], layers))
     for depth in depths[1:]:
         if look.max_nodes is None or len(picture.boxes) <= look.max_nodes:
@@ -94,16 +94,24 @@ def _module_of(name: str, parts: dict[str, Part]) -> str:
     return name
 
 
-def _layers(run: Trace, module: Traceable) -> frozenset[str]:
-    """Return the modules to be drawn as one box although they have parts: those that compute with their own parameters.
+def _layers(graph: Graph, run: Trace, owners: list[str | None], module: Traceable) -> frozenset[str]:
+    """Return the modules to be drawn as one box although they have parts.
 
-    Attention with a matrix of its own and a linear layer for the result is one thing to whoever looks at a model.
+    These compute with their own parameters, as attention does with a matrix for queries, keys and values; or with those
+    of parts that compute nothing, as a bidirectional layer does which runs both directions at once.
     """
+    inner = {outer for name in run.parts if name for outer in _around(name, run.parts)}
     own = {_module_of(name.rpartition(".")[0], run.parts) for name, _ in module.named_parameters()}
-    inner = {name for name in run.parts if any(part.startswith(f"{name}.") for part in run.parts)}
-    return frozenset(
-        name for name in own & inner if name and not any(part.startswith(f"{name}.") for part in inner if part != name)
-    )
+    at_work = {owners[id] for id, node in enumerate(graph.nodes) if not node.is_leaf}
+    silent = set(owners) - at_work - {None}
+    with_silent_parts = {_around(name, run.parts)[-1] for name in silent if name}
+    nested = {outer for name in inner if name for outer in _around(name, run.parts)}
+    return frozenset((own & inner | with_silent_parts) - nested - {""})
+
+
+def _around(name: str, parts: dict[str, Part]) -> list[str]:
+    """Return the modules around one, outermost first, which is the model."""
+    return [part for part in parts if part != name and (not part or name.startswith(f"{part}."))]
 
 
 def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> View:
@@ -122,7 +130,9 @@ def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> Vi
             boxes.append(tree.module_box(group.members[0], list(members)[folded.index(group)]))
         else:
             labels = [Label(names.get(graph.nodes[id], "") or graph.label(id), ()) for id in group.members]
-            node = box_of(graph, look, group, labels, None)
+            # What nobody uses has no line that its shape could be on.
+            used = look.shapes != "edges" or any(id in graph.edges for id in group.members)
+            node = box_of(graph, look if used else replace(look, shapes="nodes"), group, labels, None)
             boxes.append(replace(node, frames=tree.frames(owners[group.head])))
     lines = [
         Line(boxes[source].id, boxes[target].id, line_label(graph, look, groups[source], groups[target]))

@@ -184,8 +184,8 @@ def _noting(method: Any, result: Trace, name: str, active: list[str]) -> Any:
         finally:
             active.pop()
         created = list(_nodes(returned))
-        if not created:
-            return returned  # a question such as how many, which is no part of the computation
+        if all(node.number < start for node in created):
+            return returned  # a question, such as which parameters there are, that computes nothing
         result.spans.append((start, _now(), name))
         part = result.parts[name]
         if not part.calls:
@@ -204,9 +204,8 @@ def _nodes(value: Any) -> Generator[Node]:
     """Yield the nodes in a value made of tuples, lists, dicts and dataclasses."""
     if isinstance(value, Node):
         yield value
-    elif isinstance(value, Mapping):
-        elements: Mapping[Any, Any] = value
-        for element in elements.values():
+    elif issubclass(value.__class__, Mapping):
+        for element in value.values():
             yield from _nodes(element)
     elif isinstance(value, list | tuple):
         for element in cast("list[Any]", value):

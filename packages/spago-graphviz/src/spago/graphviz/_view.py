@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -173,7 +174,7 @@ def _role(graph: Graph, group: Group) -> Role:
 
 def _kind(node: Node) -> str:
     """Return what to call the kind of a leaf: `variable`, `param`, `embedding`; nothing for an operator."""
-    return "" if isinstance(node, Operator) else type(node).__name__.lower()
+    return "" if isinstance(node, Operator) else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
 
 
 def _name(group: Group, labels: list[str]) -> str:
