@@ -86,7 +86,7 @@ def test_an_absent_word_is_none(model: Model) -> None:
 
 
 def test_absent_words_among_many_are_named(model: Model) -> None:
-    with pytest.raises(KeyError, match=r"embed_many: expected words of the store, got 2 of 3 .* such as 'yok'; make"):
+    with pytest.raises(KeyError, match=r"embeddings: expected words of the store, got 2 of 3 .* such as 'yok'; leave"):
         model.embed_many(["ev", "yok", "hiç"])
 
 

@@ -23,8 +23,9 @@ from spago.embeddings._export import ExportReport, export_vectors
 from spago.embeddings._import import ImportReport, import_vectors
 from spago.embeddings._keys import Word
 from spago.embeddings._memory import MemoryRepository, MemoryStore
-from spago.embeddings._model import Model, Unknown, UnknownWordError
+from spago.embeddings._model import Model, Unknown
 from spago.embeddings._nodes import EmbeddedWords, Embedding
+from spago.embeddings._queries import AnalogyScore, Neighbour, UnknownWordError
 from spago.embeddings._repair import RepairReport, repair
 from spago.embeddings._rows import TouchedRows
 from spago.embeddings._sqlite import SQLiteRepository, SQLiteStore
@@ -37,9 +38,11 @@ from spago.embeddings._store import (
     StoreError,
     StoreLockedError,
 )
+from spago.embeddings._subwords import Subwords, ngram_buckets
 from spago.embeddings._text import Fault
 
 __all__ = [
+    "AnalogyScore",
     "Attributes",
     "CheckReport",
     "DamagedRecordError",
@@ -54,6 +57,7 @@ __all__ = [
     "MemoryRepository",
     "MemoryStore",
     "Model",
+    "Neighbour",
     "RepairReport",
     "Repository",
     "SQLiteRepository",
@@ -61,6 +65,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreLockedError",
+    "Subwords",
     "TouchedRows",
     "Unknown",
     "UnknownWordError",
@@ -68,5 +73,6 @@ __all__ = [
     "check",
     "export_vectors",
     "import_vectors",
+    "ngram_buckets",
     "repair",
 ]

@@ -12,16 +12,15 @@ import numpy as np
 
 from spago import nn
 from spago.embeddings._array_files import VECTORS, WORDS, vocabulary_beside
+from spago.embeddings._chunks import Chunk, chunks
 from spago.embeddings._files import Progress, open_target, replacing, reporting, stem_of
-from spago.embeddings._record import decode
 from spago.embeddings._store import Store
 from spago.embeddings._text import is_text
-from spago.mat import Array, FormatError
+from spago.mat import FormatError
 
 ExportFormat: TypeAlias = Literal["word2vec", "glove", "binary", "npy", "safetensors"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = ("word2vec", "glove", "binary", "npy", "safetensors")
 
-_CHUNK = 1000
 _ENDINGS: dict[str, ExportFormat] = {".bin": "binary", ".npy": "npy", ".safetensors": "safetensors"}
 
 
@@ -35,46 +34,6 @@ class ExportReport(NamedTuple):
 
     written: int
     left_out: int
-
-
-class Chunk(NamedTuple):
-    """Some of the vectors of a store.
-
-    Attributes:
-        keys: N keys in byte order.
-        values: Their vectors, shape (N, D).
-    """
-
-    keys: list[bytes]
-    values: Array
-
-
-def chunks(store: Store, count: int = _CHUNK, start: bytes = b"") -> Iterator[Chunk]:
-    """Yield the vectors of a store, some at a time, in the byte order of their keys.
-
-    Raises:
-        DamagedRecordError: When a record is damaged.
-        FormatError: When a record has a vector of another size than the store's.
-    """
-    items = store.items(start)
-    size = store.attributes.get("size")
-    while chunk := list(itertools.islice(items, count)):
-        keys = [key for key, _ in chunk]
-        groups = decode(keys, [record for _, record in chunk], f"store {store.name!r}")
-        for group in groups:
-            if group.layout.size != size:
-                key = keys[int(group.positions[0])]
-                raise FormatError(
-                    f"store {store.name!r}: key {key!r}: expected {size} numbers, got {group.layout.size}; "
-                    "write it again"
-                )
-        if len(groups) == 1:
-            yield Chunk(keys, groups[0].values)
-        else:
-            values: Array = np.empty((len(keys), groups[0].layout.size), np.result_type(*(g.values for g in groups)))
-            for group in groups:
-                values[group.positions] = group.values
-            yield Chunk(keys, values)
 
 
 def export_vectors(

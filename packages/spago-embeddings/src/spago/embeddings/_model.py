@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spago import ag
 from spago.embeddings._keys import Word, key_of, name_of
 from spago.embeddings._nodes import EmbeddedWords, Embedding
+from spago.embeddings._queries import Queries, UnknownWordError
 from spago.embeddings._rows import TouchedRows
 from spago.embeddings._store import Store, StoreError
 from spago.embeddings._vectors import Block, Vectors, agree, note
@@ -19,25 +20,6 @@ from spago.nn import Payload
 
 Unknown: TypeAlias = Literal["zero", "train"] | Callable[[Word], npt.ArrayLike | None] | None
 """What stands for a word that is not in the store."""
-
-
-class UnknownWordError(KeyError):
-    """Words are not in the store, and nothing stands for them.
-
-    Attributes:
-        words: These words, each once.
-    """
-
-    def __init__(self, words: list[Word], count: int) -> None:
-        super().__init__(words, count)
-        self.words = words
-
-    def __str__(self) -> str:  # that of KeyError would be the repr of the message
-        words, count = self.args
-        return (
-            f"embed_many: expected words of the store, got {len(words)} of {count} that are not there, such as "
-            f'{words[0]!r}; make the model with unknown="zero", "train" or a function'
-        )
 
 
 class _Resolved(NamedTuple):
@@ -54,7 +36,7 @@ class _Resolved(NamedTuple):
     places: npt.NDArray[np.intp]
 
 
-class Model:
+class Model(Queries):
     """Vectors of words in a store, of which only those in use are in memory.
 
     It takes part in an `nn.Module` that has it as an attribute: its `parameters()` are the rows that have a gradient,
