@@ -1,6 +1,6 @@
 """Train a part-of-speech tagger on the Google Turkish Web Treebank, or tag a sentence with it.
 
-Training takes about four minutes on two processors. It ends with the accuracy on the test sentences beside that of the
+Training takes one to two minutes on two processors. It ends with the accuracy on the test sentences beside that of the
 most-frequent-tag baseline, and writes to the output folder: the network (network.safetensors), the vocabulary, the word
 vectors (words/, a LevelDB store), the loss curve (loss.png) and the network's graph (network.dot).
 """
