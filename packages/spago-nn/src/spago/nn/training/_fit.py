@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, TypeAlias, TypeVar
 
 from spago import ag
+from spago.nn._atomic_write import remove_leftovers
 from spago.nn._module import Module
 from spago.nn._safetensors import PathLike
 from spago.nn.training._checkpoint import Part, load_checkpoint, save_checkpoint
@@ -62,7 +63,7 @@ def fit(
             data that it does not learn from.
         callbacks: Called in order after each epoch, such as `EarlyStopping` and `KeepBest`.
         step_callbacks: Called in order after each step.
-        checkpoint: A file for `save_checkpoint`, written after each epoch and at the end.
+        checkpoint: A file for `save_checkpoint`, written after each epoch and at the end, by this run alone.
         every: Write it after so many steps as well.
         parts: What else has a state, by name, such as the random stream of what makes the batches.
         progress: Whether to show a bar for each epoch, by tqdm where it is installed.
@@ -95,6 +96,8 @@ def fit(
     optimizer.zero_grad()
     if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, model, optimizer, parts=everything)
+    if checkpoint is not None:
+        remove_leftovers(checkpoint)
 
     def save() -> None:
         if checkpoint is not None:
