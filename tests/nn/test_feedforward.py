@@ -325,6 +325,10 @@ def test_a_convolution_in_small_blocks_is_the_same(monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(part, expected, rtol=1e-11, atol=1e-12)
 
 
+def test_the_result_of_a_convolution_lies_in_memory_in_the_order_of_its_axes() -> None:
+    assert nn.Conv2d(3, 4, 2)(np.ones((2, 3, 9, 8), np.float32)).value.flags.c_contiguous
+
+
 def test_a_convolution_tells_its_settings() -> None:
     assert nn.Conv1d(2, 4, 3).extra_repr() == "2, 4, (3,)"
     conv = nn.Conv2d(2, 4, 3, 2, 1, dilation=(1, 2), groups=2, padding_mode="reflect")

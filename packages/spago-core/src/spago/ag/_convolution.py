@@ -152,12 +152,13 @@ def _convolution(x: Array, weight: Array, bias: Array | None, *, places: Windows
     kernel = weight.reshape(groups, out // groups, channels, len(grid.line))
     sums = np.empty((groups, out // groups, grid.length), np.result_type(x, weight))
     _sum_of_products(kernel, grid.seen(_lines(xs, places, grid), groups), sums[..., : grid.length - grid.reach])
-    y = np.add(grid.at_places(sums, out), 0 if bias is None else bias.reshape(-1, *[1] * len(sizes)))
+    y = np.add(grid.at_places(sums, out), 0 if bias is None else bias.reshape(-1, *[1] * len(sizes)), order="C")
 
     def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         # The line of y, with 0 where there is no place of the kernel, after as many zeros as the kernel reaches.
         late = np.zeros((groups, out // groups, grid.reach + grid.length), g.dtype)
-        grid.at_places(late[..., grid.reach :], out)[...] = g.reshape(y.shape)
+        at_places = grid.at_places(late[..., grid.reach :], out)
+        at_places[...] = g.reshape(at_places.shape)
         g_x = g_weight = None
         if needs[0]:
             g_lines = np.zeros((math.prod(places.stride), groups, channels, grid.length), g.dtype)
