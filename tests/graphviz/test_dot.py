@@ -217,7 +217,7 @@ def test_leaves_can_stand_at_one_end() -> None:
     [
         ({"depth": 3}, "expected one of the options names, .*, got 'depth'"),
         ({"shapes": "arrows"}, "expected shapes to be one of nodes, edges, none, got 'arrows'"),
-        ({"color": "red"}, "expected color to be one of role, gradient, none, got 'red'"),
+        ({"color": "red"}, "expected color to be one of role, gradient, time, none, got 'red'"),
         ({"direction": "up"}, "expected direction to be one of LR, TB, RL, BT, got 'up'"),
         ({"max_nodes": 4}, "expected max_nodes of at least 5, got 4"),
     ],

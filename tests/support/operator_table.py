@@ -445,7 +445,7 @@ NO_OPERATORS = frozenset(
             "gradcheck",
             "is_grad_enabled",
         ),
-        *("no_grad", "operator", "release_graph", "stop_grad", "unary", "var"),
+        *("no_grad", "operator", "profile", "release_graph", "stop_grad", "unary", "var"),
         *("elementwise", "get_num_threads", "pairwise", "set_num_threads", "synchronize"),
     }
 )

@@ -68,6 +68,7 @@ from spago.ag._node import (
     var,
 )
 from spago.ag._pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, max_pooling
+from spago.ag._profile import Profile, profile
 from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
 from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, pairwise, unary
 from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
@@ -85,6 +86,7 @@ __all__ = [
     "Node",
     "Operand",
     "Operator",
+    "Profile",
     "Pullback",
     "Rule",
     "Scatter",
@@ -160,6 +162,7 @@ __all__ = [
     "pad",
     "positive_elu",
     "pow",
+    "profile",
     "pairwise",
     "reciprocal",
     "release_graph",

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import EllipsisType
+from typing import Any
 
 
 class _Mode(threading.local):
     """The switches of one thread.
 
-    `plain` is True while none of the others departs from its default: the one thing that an operator has to look at.
+    `note` is called with each new result. `plain` is True while none of the others departs from its default: the one
+    thing that an operator has to look at.
     """
 
     plain = True
     recording = True
     anomaly = False
+    note: Callable[[Any], None] | None = None
 
-    def set(self, *, recording: bool | None = None, anomaly: bool | None = None) -> None:
+    def set(
+        self,
+        *,
+        recording: bool | None = None,
+        anomaly: bool | None = None,
+        note: Callable[[Any], None] | EllipsisType | None = ...,
+    ) -> None:
         self.recording = self.recording if recording is None else recording
         self.anomaly = self.anomaly if anomaly is None else anomaly
-        self.plain = self.recording and not self.anomaly
+        self.note = self.note if isinstance(note, EllipsisType) else note
+        self.plain = self.recording and not self.anomaly and self.note is None
 
 
 mode = _Mode()

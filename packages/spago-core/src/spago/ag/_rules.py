@@ -265,6 +265,8 @@ def record(rule: Rule, value: Array, operands: tuple[Any, ...], pullbacks: Any, 
 
 def _observe(node: Operator) -> None:
     """Do what the current thread's modes ask for with a new result."""
+    if mode.note is not None:
+        mode.note(node)
     if mode.anomaly:
         check_result(node)
     if not mode.recording:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
-from spago.ag import Node, TimeStepHandler
+from spago.ag import Node, Profile, TimeStepHandler
 
 Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
 ShapesOn: TypeAlias = Literal["nodes", "edges", "none"]
-ColorBy: TypeAlias = Literal["role", "gradient", "none"]
+ColorBy: TypeAlias = Literal["role", "gradient", "time", "none"]
 
 
 class HasNamedParameters(Protocol):
@@ -40,7 +40,9 @@ class Options(TypedDict, total=False):
         values: Up to how many elements a value is shown; by default 1. What has NaN or Inf, in its value or
             its gradient, is red whatever its size.
         gradients: Whether nodes show the norm of the gradient that they hold.
-        color: By the "role" of nodes (the default), by the norm of the "gradient" they hold, or "none".
+        profile: Show the time that each node took and the memory that it keeps, as `ag.profile` has measured them.
+        color: By the "role" of nodes (the default), by the norm of the "gradient" they hold, by the "time" they took,
+            or "none".
         align_leaves: Whether all leaves stand at one end; where no frames are drawn.
         direction: Where the results are: "LR" at the right (the default), "TB", "RL" or "BT".
     """
@@ -54,6 +56,7 @@ class Options(TypedDict, total=False):
     ids: bool
     values: int
     gradients: bool
+    profile: Profile | None
     color: ColorBy
     align_leaves: bool
     direction: Direction
@@ -72,6 +75,7 @@ class Look:
     ids: bool = False
     values: int = 1
     gradients: bool = False
+    profile: Profile | None = None
     color: ColorBy = "role"
     align_leaves: bool = False
     direction: Direction = "LR"
@@ -90,8 +94,10 @@ class Look:
                 raise TypeError(f"graphviz: expected one of the options {', '.join(known)}, got {name!r}")
         look = cls(**options)
         _check("shapes", look.shapes, ("nodes", "edges", "none"))
-        _check("color", look.color, ("role", "gradient", "none"))
+        _check("color", look.color, ("role", "gradient", "time", "none"))
         _check("direction", look.direction, ("LR", "TB", "RL", "BT"))
+        if look.color == "time" and look.profile is None:
+            raise ValueError('graphviz: expected profile= for color="time", got none; measure with ag.profile()')
         if look.max_nodes is not None and look.max_nodes < 5:
             raise ValueError(f"graphviz: expected max_nodes of at least 5, got {look.max_nodes}")
         return look

@@ -148,7 +148,10 @@ def box_of(graph: Graph, look: Look, group: Group, labels: list[Label], heat: fl
         role=_role(graph, group),
         name=short,
         kind=_kind(first) if len({type(node) for node in nodes}) == 1 else "",
-        details=tuple(_result_details(graph, look, group)) if group.heads else _details(look, group, nodes, short),
+        details=(
+            *(_result_details(graph, look, group) if group.heads else _details(look, group, nodes, short)),
+            *_cost(look, nodes),
+        ),
         tooltip=name,
         frames=((_step_frame(step),) if step >= 0 else ()) + modules,
         step=step,
@@ -229,6 +232,29 @@ def _result_details(graph: Graph, look: Look, group: Group) -> Iterator[str]:
             yield from own[1:]
 
 
+def _cost(look: Look, nodes: list[Node]) -> Iterator[str]:
+    """Yield the time that nodes took and the memory that they keep, if they were measured."""
+    seconds = [] if look.profile is None else [s for node in nodes if (s := look.profile.seconds(node)) is not None]
+    if look.profile is not None and seconds:
+        yield f"{time_text(sum(seconds))}, {memory_text(sum(map(look.profile.memory, nodes)))}"
+
+
+def time_text(seconds: float) -> str:
+    """Return a time in µs, ms or s, with three digits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def memory_text(size: int) -> str:
+    """Return a number of bytes in B, kB, MB or GB, with three digits."""
+    for unit, bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= bytes:
+            return f"{size / bytes:.3g} {unit}"
+    return f"{size} B"
+
+
 def _is_finite(value: Any) -> bool:
     return value is None or bool(np.isfinite(value).all())
 
@@ -264,11 +290,15 @@ def _numbered(graph: Graph, group: Group) -> bool:
 
 
 def _heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
-    """Return for each group, from 0 to 1, how large its gradient is: 0 for a thousandth of the largest or less."""
-    if look.color != "gradient":
+    """Return for each group, from 0 to 1, how large its gradient or its time is: 0 for a thousandth of the largest."""
+    if look.color not in ("gradient", "time"):
         return [None] * len(groups)
     norms: list[float | None] = []
     for group in groups:
+        if look.profile is not None and look.color == "time":
+            times = [look.profile.seconds(graph.nodes[id]) for id in group.members]
+            norms.append(sum(time for time in times if time is not None) if any(times) else None)
+            continue
         held = [graph.nodes[id].grad for id in group.members]
         some = [float(np.linalg.norm(grad)) for grad in held if grad is not None]
         norms.append(max(some) if some else None)
