@@ -48,7 +48,8 @@ def fit(
     Ctrl-C ends training after the step at hand, with everything saved; a second one ends it at once.
 
     With a checkpoint, training that was stopped in any way goes on from there when the same call is made again, and
-    ends with the same parameters, bit by bit, as if it had not been stopped. A run that had come to its end does
+    ends with the same parameters, bit by bit, as if it had not been stopped; but what keeps its state itself, as an
+    embedding store on disk does, is not set back to the checkpoint. A run that had come to its end does
     nothing; a file of another run is an error, and stays.
 
     Args:
