@@ -21,7 +21,7 @@ from spago.nn._crf import CRF
 from spago.nn._delta_rnn import DeltaRNN
 from spago.nn._dropout import Dropout
 from spago.nn._embedding import Embedding
-from spago.nn._files import load, save
+from spago.nn._files import FileReport, compare, load, load_model, save
 from spago.nn._flatten import Flatten
 from spago.nn._from_torch import from_torch
 from spago.nn._gmlp import GMLP
@@ -45,6 +45,7 @@ from spago.nn._param import Buffer, Param, ParameterSource, Payload, Trainable
 from spago.nn._positions import LearnedPositions, RotaryPositions, SinusoidalPositions
 from spago.nn._ran import RAN, RANState
 from spago.nn._recurrent import HiddenState, Recurrent
+from spago.nn._registry import register
 from spago.nn._rla import RLA, RLAState
 from spago.nn._rms_norm import RMSNorm
 from spago.nn._safetensors import load_arrays, load_metadata, save_arrays
@@ -58,6 +59,7 @@ from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
 from spago.nn._stacked import Stacked
 from spago.nn._summary import LayerSummary, Summary, summary
+from spago.nn._torch_files import load_torch
 from spago.nn._tpr import TPR
 from spago.nn._transformer import DecoderCache, TransformerDecoderLayer, TransformerEncoderLayer
 
@@ -99,6 +101,7 @@ __all__ = [
     "DeltaRNN",
     "Dropout",
     "Embedding",
+    "FileReport",
     "FixNorm",
     "Flatten",
     "HORNState",
@@ -143,11 +146,15 @@ __all__ = [
     "Trainable",
     "TransformerDecoderLayer",
     "TransformerEncoderLayer",
+    "compare",
     "from_torch",
     "linear_attention",
     "load",
     "load_arrays",
     "load_metadata",
+    "load_model",
+    "load_torch",
+    "register",
     "save",
     "save_arrays",
     "scaled_dot_product_attention",

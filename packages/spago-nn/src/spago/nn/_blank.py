@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,16 +12,29 @@ from spago.mat.rand import LockedRand, Shape
 
 
 class NoDraw(LockedRand):
-    """A generator that gives zeros, which cost nothing, and leaves the generator of `mat.rand` as it is."""
+    """A generator that gives zeros, which cost nothing, and leaves the generator of `mat.rand` as it is.
 
-    def __init__(self) -> None:
+    Args:
+        limit: How many numbers may be asked for.
+    """
+
+    def __init__(self, limit: int = 1 << 62) -> None:
         super().__init__(0)
+        self._left = limit
 
     def uniform(
         self, shape: Shape = None, low: float = 0.0, high: float = 1.0, dtype: npt.DTypeLike = np.float64
     ) -> Array:
-        """Zeros."""
-        zeros: Array = np.zeros(() if shape is None else shape, dtype)
+        """Zeros.
+
+        Raises:
+            ValueError: They are too many.
+        """
+        shape = () if shape is None else shape
+        self._left -= math.prod(shape) if isinstance(shape, tuple) else shape
+        if self._left < 0:
+            raise ValueError(f"sizes in proportion to the file, not {shape}")
+        zeros: Array = np.zeros(shape, dtype)
         return zeros
 
     def normal(

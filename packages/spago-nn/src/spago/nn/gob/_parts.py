@@ -9,7 +9,7 @@ import numpy as np
 
 from spago import nn
 from spago.mat import Array, FormatError
-from spago.nn.gob._guards import is_list
+from spago.nn._guards import is_list
 from spago.nn.gob._values import METHODS, Buffer, Param, Payload, Struct
 
 # What the matrices of a payload are, by method and number; None for those that a method only computes in. The
