@@ -16,6 +16,7 @@ from spago import ag, losses, mat, nn, optim
 from spago.mat import Array, FormatError
 from spago.mat.rand import LockedRand
 from spago.nn import training
+from spago.nn.training._checkpoint import _checksum as checksum
 
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 Y = np.arange(8) % 4
@@ -209,6 +210,37 @@ def rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, str]], obj
 def test_an_edited_checkpoint_is_refused(saved: Path, change: Callable[..., object]) -> None:
     rewritten(saved, change)
     refused(saved, FormatError, "expected content of checksum .*the file is not as it was written")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[",
+        "3",
+        "[" * 100_000,
+        '{"states": [], "streams": {}, "data": 1}',
+        '{"states": {"$array": "no"}, "streams": {}}',
+    ],
+)
+def test_content_that_is_none_is_refused_whatever_its_checksum(saved: Path, content: str) -> None:
+    forge(saved, content)
+    refused(saved, FormatError, "run: expected the content of a checkpoint, got ")
+
+
+@pytest.mark.parametrize(
+    "change", [{"optimizer": 5}, {"optimizer": {"method": 1}}, {"parts.batches": None}, {"parts.batches": {"read": 1}}]
+)
+def test_states_that_are_none_are_refused_whatever_their_checksum(saved: Path, change: dict[str, Any]) -> None:
+    content = json.loads(nn.load_metadata(saved)["content"])
+    forge(saved, json.dumps({**content, "states": {**content["states"], **change}}))
+    refused(saved, ValueError, "expected (a state of|states as|state of)")
+
+
+def forge(path: Path, content: str) -> None:
+    """Give a checkpoint another content, with the checksum that belongs to it."""
+    arrays = nn.load_arrays(path)
+    metadata = {"spago_checkpoint": "1", "content": content}
+    nn.save_arrays(path, arrays, {**metadata, "crc32": checksum(arrays, metadata)})
 
 
 def test_a_model_file_is_no_checkpoint(tmp_path: Path) -> None:

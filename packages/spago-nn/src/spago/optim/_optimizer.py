@@ -270,12 +270,13 @@ class Optimizer(ABC):
         parameters = self._in_memory()
         self._check_loadable(state, parameters)
         payloads = self._loaded_payloads(state, parameters)
+        steps, skipped = int(state["steps"]), int(state["skipped"])
         for group, saved in zip(self.groups, state["groups"], strict=True):
             for name, value in saved.items():
                 group.settings[name] = _loaded(group[name], value)
         for parameter, payload in zip(parameters, payloads, strict=True):
             parameter.payload = payload
-        self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
+        self.steps, self.skipped = steps, skipped
 
     # The parts of a step
 

@@ -110,7 +110,10 @@ def load_checkpoint(
     for state in streams.values():
         LockedRand(0).set_state(state)
     ag.synchronize()
-    _load_all([(part, states[name]) for name, part in stateful.items()])
+    try:
+        _load_all([(part, states[name]) for name, part in stateful.items()])
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: expected states as state_dict gives them, got {error!r}") from error
     # Nothing can fail from here on.
     model.load_state_dict(values)
     model.zero_grad()
