@@ -95,7 +95,7 @@ BAD = {
     "info MISSING": "error: MISSING: expected a store, found none; is the path right?",
     "import MISSING STORE": "error: MISSING: expected a file of vectors, found none",
     "similar STORE": "error: most_similar: expected words or vectors to look for, got none",
-    "export STORE FOLDER/none/out.txt": "error: FOLDER/none/out.txt: expected a file in a folder that exists; make the folder first",
+    "export STORE FOLDER/none/out.txt": "error: FOLDER/none/out.txt: expected a file in a folder that exists",
     "repair MISSING": "error: MISSING: expected a store to repair, found none",
     "get STORE kral --name other": "error: STORE: expected a store 'other', found none; `names()` lists what is there",
 }

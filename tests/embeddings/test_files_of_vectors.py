@@ -16,8 +16,10 @@ from spago.embeddings import (
     MemoryRepository,
     MemoryStore,
     Model,
+    SQLiteRepository,
     Store,
     StoreError,
+    check,
     export_vectors,
     import_vectors,
 )
@@ -397,3 +399,50 @@ def test_damaged_files_end_in_one_kind_of_error(tmp_path: Path, ending: str) -> 
         except (FormatError, ValueError):
             continue
         assert len(store) <= len(WORDS) + 4
+
+
+@pytest.mark.parametrize("kind", [LevelDBRepository, SQLiteRepository])
+def test_counts_are_right_when_others_write_during_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LevelDBRepository] | type[SQLiteRepository]
+) -> None:
+    monkeypatch.setattr(text_module, "BLOCK_BYTES", 40)
+    file = text_file(tmp_path, "".join(f"w{i % 90} {i} 0\n" for i in range(100)))
+    with kind(tmp_path / "store") as repository:
+        store = repository.store("words")
+        told: list[int] = []
+
+        def interfere(done: int, total: int) -> None:
+            told.append(done)
+            if len(told) in (3, 9):
+                Model(store).set_many([f"w{i}" for i in range(30 * len(told) // 3)], np.ones((10 * len(told), 2)))
+
+        import_vectors(file, store, progress=interfere)
+        assert len(told) > 9
+        assert len(store) == 90 == sum(1 for _ in store.items())
+        assert check(store).ok
+    with kind(tmp_path / "store") as repository:
+        assert len(repository.store("words")) == 90
+
+
+@pytest.mark.parametrize("kind", [LevelDBRepository, SQLiteRepository])
+def test_an_import_that_was_stopped_goes_on_in_a_store_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[LevelDBRepository] | type[SQLiteRepository]
+) -> None:
+    monkeypatch.setattr(text_module, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(import_module, "_ROWS_BETWEEN_NOTES", 30)
+    file = text_file(tmp_path, "".join(f"w{i % 90} {i} 0\n" for i in range(100)))
+
+    def stop(done: int, total: int) -> None:
+        if done > at:
+            raise KeyboardInterrupt
+
+    for at in (100, 400, 700):
+        with pytest.raises(KeyboardInterrupt), kind(tmp_path / "store") as repository:
+            import_vectors(file, repository.store("words"), progress=stop)
+    with kind(tmp_path / "store") as repository:
+        store = repository.store("words")
+        report = import_vectors(file, store)
+        assert report.resumed_at > 30
+        assert (report.lines, report.duplicates) == (100, 10)
+        assert len(store) == 90
+        assert check(store).ok

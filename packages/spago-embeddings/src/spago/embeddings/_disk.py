@@ -263,6 +263,10 @@ class LevelDBStore:
         """Write all pairs in one atomic batch."""
         self._write(as_batch(items))
 
+    def put_new(self, items: Iterable[tuple[bytes, bytes]], version: int) -> None:
+        """Do as `put_many` with keys of which none was there at that version: it is not looked up which are new."""
+        self._write(as_batch(items), absent_at=version)
+
     def delete(self, key: bytes) -> bool:
         """Remove key and return whether it was there."""
         return self.delete_many([key]) == 1
@@ -322,8 +326,13 @@ class LevelDBStore:
         return self._repository.open_database()
 
     def _write(
-        self, puts: dict[bytes, bytes], deletes: Iterable[bytes] = (), attributes: Attributes | None = None
+        self,
+        puts: dict[bytes, bytes],
+        deletes: Iterable[bytes] = (),
+        attributes: Attributes | None = None,
+        absent_at: int = -1,
     ) -> int:
         if self._read_only:
             raise read_only_error(self._name)
-        return self._database().write(self._header, puts, deletes, attributes, sync=self._repository.sync)
+        sync = self._repository.sync
+        return self._database().write(self._header, puts, deletes, attributes, sync=sync, absent_at=absent_at)

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from spago.embeddings._array_files import ArrayVectors
 from spago.embeddings._binary import BinaryVectors, looks_binary
+from spago.embeddings._disk import LevelDBStore
 from spago.embeddings._files import Progress, Source, open_source, reporting, stem_of
 from spago.embeddings._record import encode
 from spago.embeddings._seen import SeenKeys
+from spago.embeddings._sqlite import SQLiteStore
 from spago.embeddings._store import Store
 from spago.embeddings._text import Choose, Fault, Rows, TextVectors
 from spago.embeddings._vectors import agree, note
@@ -204,13 +206,16 @@ class _Import:
         self.first_line = 2 if has_header else 1
         self._next_line = self.first_line
         self._noted_line = self.first_line
+        self._fresh = len(store) == 0  # what was not seen in the file is not in the store
         self._resume()
+        self._version = store.version
 
     def _resume(self) -> None:
         state: dict[str, Any] = json.loads(str(self._store.attributes.get(_STATE, "{}")))
         if state.get("file") == self._identity:
             counts = state["counts"]
             self.report = ImportReport(**(asdict(self.report) | counts | {"resumed_at": state["line"]}))
+            self._fresh = False  # words behind the noted line may have been written
 
     def choose(self, keys: list[bytes]) -> Sequence[int]:
         """Return which words are wanted."""
@@ -268,7 +273,12 @@ class _Import:
 
     def _write(self, keys: list[bytes], values: Array) -> None:
         if keys:
-            self._store.put_many(zip(keys, encode(keys, values.astype(self._dtype, copy=False)), strict=True))
+            records = zip(keys, encode(keys, values.astype(self._dtype, copy=False)), strict=True)
+            if self._fresh and isinstance(self._store, (LevelDBStore, SQLiteStore)):
+                self._store.put_new(records, self._version)
+            else:
+                self._store.put_many(records)
+            self._version += 1
             self.report.written += len(keys)
 
     def _note(self) -> None:
@@ -276,8 +286,10 @@ class _Import:
         report = self.report
         names = ("lines", "written", "left_out", "duplicates", "malformed")
         counts = {name: getattr(report, name) for name in names}
-        state = {"file": self._identity, "line": max(self._next_line, report.resumed_at), "counts": counts}
+        line = max(self._next_line, report.resumed_at)
+        state = {"file": self._identity, "line": line, "counts": counts}
         self._store.set_attributes(self._store.attributes | {_STATE: json.dumps(state)})
+        self._version += 1
         self._noted_line = self._next_line
 
     def finish(self, whole: bool) -> ImportReport:

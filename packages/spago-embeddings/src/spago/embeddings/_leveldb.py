@@ -238,15 +238,18 @@ class Database:
         attributes: Attributes | None = None,
         *,
         sync: bool,
+        absent_at: int = -1,
     ) -> int:
         """Write one atomic batch with the store's new header, and return how many records were removed.
 
-        The keys are those of the store; its prefix is added here.
+        The keys are those of the store; its prefix is added here. None of those to put was there at the version
+        absent_at; at another version it is looked up which are.
         """
         with self._renewed() as db:
             prefix, deletes = header.prefix, set(deletes)
-            added = _missing(db, prefix, header.unknown(puts), self.path)
-            removed = len(deletes) - _missing(db, prefix, list(deletes), self.path)
+            new = absent_at == header.version
+            added = len(puts) if new else _missing(db, prefix, header.unknown(puts), self.path)
+            removed = len(deletes) - _missing(db, prefix, list(deletes), self.path) if deletes else 0
             attributes = header.attributes if attributes is None else dict(attributes)
             batch = db.write_batch(sync=sync)
             for key, value in puts.items():

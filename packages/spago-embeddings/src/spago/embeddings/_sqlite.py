@@ -397,11 +397,19 @@ class SQLiteStore:
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Write all pairs in one atomic batch."""
+        self._put(items, absent_at=-1)
+
+    def put_new(self, items: Iterable[tuple[bytes, bytes]], version: int) -> None:
+        """Do as `put_many` with keys of which none was there at that version: it is not tried to update them."""
+        self._put(items, absent_at=version)
+
+    def _put(self, items: Iterable[tuple[bytes, bytes]], absent_at: int) -> None:
         batch = as_batch(items)
         with self._batch() as db:
             rows = [(value, self._header.id, key) for key, value in batch.items()]
             # What is there is updated; a training step has nothing else.
-            there = db.executemany(_UPDATE, rows).rowcount if self._header.count and rows else 0
+            update = rows and self._header.count and absent_at != self._header.version
+            there = db.executemany(_UPDATE, rows).rowcount if update else 0
             if there < len(rows):
                 self._header.count += db.executemany(_INSERT, rows).rowcount
 
