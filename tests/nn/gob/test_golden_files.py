@@ -78,7 +78,7 @@ def test_a_bad_file_is_also_refused_as_a_model_of_no_given_kind(entry: dict[str,
 
 
 LAYERS = [name for name in names() if read_json(f"{name}.json").get("forward")]
-NO_LAYER = ("composite", "conv1d", "conv2d", "highway")
+NO_LAYER = ("composite", "conv1d", "conv2d")
 
 
 def _run(model: Any, contents: Any) -> Any:
@@ -166,6 +166,9 @@ LAYERS_OF_BOTH: dict[str, nn.Module] = {
     "slstm": nn.SentenceStateLSTM(2, 3, updates=2),
     "birnn": nn.BiRNN(nn.LSTM(2, 3), nn.GRU(2, 3), merge="prod"),
     "crf": nn.CRF(3),
+    "highway": nn.Highway(3),
+    "conv1x1": nn.Conv1x1(2, 3),
+    "sqrdist": nn.SquaredDistance(3, 2),
     "dropout": nn.Dropout(0.25),
     "layernorm": nn.LayerNorm(3),
     "layernormsimple": nn.LayerNormSimple(),

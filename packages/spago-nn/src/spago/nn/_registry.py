@@ -195,8 +195,7 @@ def _of_tpr(module: Any) -> dict[str, Any]:
 
 
 def _of_norm(module: Any) -> dict[str, Any]:
-    kind: type[Any] = type(module)
-    taken = set(inspect.signature(kind).parameters) - {"affine", "bias", "dtype"}
+    taken = set(inspect.signature(module.__init__).parameters) - {"affine", "bias", "dtype"}
     settings = {name: getattr(module, name) for name in taken} | {"affine": module.weight is not None}
     return settings | ({"bias": module.bias is not None} if isinstance(module, LayerNorm) else {})
 

@@ -479,6 +479,29 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
             },
         ),
     ),
+    "highway.Model": (
+        nn.Highway,
+        Layer(
+            lambda s, dtype: nn.Highway(s.columns("WIn"), activation=activation(s), rng=NoDraw(), dtype=dtype),
+            _plain(weight_t="WT", bias_t="BT", weight_h="WIn", bias_h="BIn"),
+            lambda layer: {"Activation": number_of(layer.activation)},
+        ),
+    ),
+    "conv1x1.Model": (
+        nn.Conv1x1,
+        Layer(
+            lambda s, dtype: nn.Conv1x1(s.columns("W"), s.rows("W"), rng=NoDraw(), dtype=dtype),
+            _plain(weight="W", bias="B"),
+            lambda layer: {"Config": {"InputChannels": layer.in_channels, "OutputChannels": layer.out_channels}},
+        ),
+    ),
+    "sqrdist.Model": (
+        nn.SquaredDistance,
+        Layer(
+            lambda s, dtype: nn.SquaredDistance(s.columns("B"), s.rows("B"), rng=NoDraw(), dtype=dtype),
+            _plain(weight="B"),
+        ),
+    ),
     "dropout.Model": (
         nn.Dropout,
         Layer(lambda s, dtype: nn.Dropout(s["P"]), _plain(), lambda layer: {"P": float(layer.p)}),
