@@ -56,7 +56,9 @@ def test_text_needs_no_graphviz(y: ag.Node, ending: str, start: str, tmp_path: P
 
 @pytest.mark.parametrize(("name", "got"), [("g.jpg", r"'\.jpg'"), ("g", "'no ending'")])
 def test_an_unknown_ending_is_refused_before_anything_is_drawn(y: ag.Node, name: str, got: str, tmp_path: Path) -> None:
-    message = rf"{name}: expected a name that ends in one of \.svg, \.png, \.pdf, \.dot, \.gv, \.mmd, got {got}$"
+    message = (
+        rf"{name}: expected a name that ends in one of \.svg, \.png, \.pdf, \.html, \.dot, \.gv, \.mmd, got {got}$"
+    )
     with pytest.raises(ValueError, match=message):
         graphviz.render(y, tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from spago.graphviz._model import model
 from spago.graphviz._networkx import to_networkx
 from spago.graphviz._notebook import show_in_notebooks
 from spago.graphviz._options import Options
-from spago.graphviz._picture import Drawable, Picture, encode, render, show, to_dot, to_mermaid
+from spago.graphviz._picture import Drawable, Picture, encode, render, show, to_dot, to_html, to_mermaid
 from spago.graphviz._render import DrawingError, NoRendererError
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "render",
     "show",
     "to_dot",
+    "to_html",
     "to_mermaid",
     "to_networkx",
 ]

@@ -93,6 +93,14 @@ def _node(view: View, box: Box) -> str:
     return f"{box.id} [{','.join(attributes)}]"
 
 
+def box_colors(view: View, box: Box) -> tuple[str, str]:
+    """Return the colours of a box and of its border."""
+    fill, border = STRANGE if box.strange else COLORS[box.role]
+    if not box.strange and view.look.color != "role":
+        fill = "#ffffff" if box.heat is None else heat_color(box.heat)
+    return fill, border
+
+
 def _colors(view: View, box: Box) -> Iterator[str]:
     if box.strange:
         fill, border = STRANGE

@@ -56,7 +56,7 @@ def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: 
         if look.max_nodes is None or len(picture.boxes) <= look.max_nodes:
             break
         picture = _view(graph, owners, look, _Tree(run, depth, layers))
-    return Picture.of(picture, len(graph))
+    return Picture.of(picture, graph)
 
 
 def _owners(graph: Graph, run: Trace, module: Traceable) -> list[str | None]:

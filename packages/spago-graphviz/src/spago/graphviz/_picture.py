@@ -12,6 +12,7 @@ from typing import IO, Any, TypeAlias, Unpack
 from spago.ag import Node
 from spago.ag.graph import Graph
 from spago.graphviz._dot import write_dot
+from spago.graphviz._html import write_html
 from spago.graphviz._mermaid import write_mermaid
 from spago.graphviz._options import Look, Options
 from spago.graphviz._render import DrawingError, NoRendererError, render_dot, render_file
@@ -50,13 +51,13 @@ class Picture:
         else:
             graph = Graph(*nodes, time_steps=look.time_steps)
         self._view = view(graph, look)
-        self._size = len(graph)
+        self._graph = graph
 
     @classmethod
-    def of(cls, view: View, size: int) -> Picture:
-        """Return a picture of what a view says of a graph of some size."""
-        picture = cls([])
-        picture._view, picture._size = view, size
+    def of(cls, view: View, graph: Graph) -> Picture:
+        """Return a picture of what a view says of a graph."""
+        picture = cls(graph)
+        picture._view = view
         return picture
 
     @cached_property
@@ -70,6 +71,11 @@ class Picture:
         return write_mermaid(self._view)
 
     @cached_property
+    def html(self) -> str:
+        """A web page in one file that works offline: drag and turn the wheel to move, click to fold and to ask."""
+        return write_html(self._view, self._graph)
+
+    @cached_property
     def svg(self) -> str:
         """The drawing.
 
@@ -79,11 +85,12 @@ class Picture:
         return render_dot(self.dot, "svg").decode()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write a file whose ending says what: svg, png, pdf, dot (or gv), mmd; see `render`."""
-        return render_file(self.dot, self.mermaid, Path(path))
+        """Write a file whose ending says what: svg, png, pdf, html, dot (or gv), mmd; see `render`."""
+        texts = {"html": lambda: self.html, "mmd": lambda: self.mermaid}
+        return render_file(lambda: self.dot, texts, Path(path))
 
     def __repr__(self) -> str:
-        return f"<Picture of {self._size} nodes, {len(self._view.boxes)} of them drawn>"
+        return f"<Picture of {len(self._graph)} nodes, {len(self._view.boxes)} of them drawn>"
 
     def mimebundle(self) -> dict[str, str]:
         """Return what a notebook can show, by MIME type: the drawing, or the diagram where nothing can draw it."""
@@ -130,6 +137,19 @@ def to_mermaid(nodes: Drawable, **options: Unpack[Options]) -> str:
     return Picture(nodes, **options).mermaid
 
 
+def to_html(nodes: Drawable, **options: Unpack[Options]) -> str:
+    """Return the graph behind some nodes as a web page of one file that works offline.
+
+    Drag to move, turn the wheel to zoom, click a frame to fold it and a node to see its shape, the statistics of its
+    value, and its gradient. Needs no Graphviz.
+
+    Args:
+        nodes: A node, several, or a `Graph`.
+        options: See `Options`.
+    """
+    return Picture(nodes, **options).html
+
+
 def encode(graph: Graph, stream: IO[str] | IO[bytes], **options: Unpack[Options]) -> None:
     """Write a graph to an open file in the DOT language, as UTF-8 where the file takes bytes.
 
@@ -153,7 +173,8 @@ def render(nodes: Drawable, path: str | PathLike[str], **options: Unpack[Options
 
     Args:
         nodes: A node, several, or a `Graph`.
-        path: Its ending says what to write: `.svg`, `.png` or `.pdf`, drawn; `.dot` or `.gv`, `.mmd`, as text.
+        path: Its ending says what to write: `.svg`, `.png` or `.pdf`, drawn; `.html`, a page to move in; `.dot` or
+            `.gv`, `.mmd`, as text.
         options: See `Options`.
 
     Raises:

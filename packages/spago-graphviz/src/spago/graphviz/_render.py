@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 FORMATS = ("svg", "png", "pdf")
-TEXTS = ("dot", "gv", "mmd")
+TEXTS = ("html", "dot", "gv", "mmd")
 
 
 class NoRendererError(RuntimeError):
@@ -22,8 +23,8 @@ class DrawingError(RuntimeError):
     """Graphviz has failed; the message is what it said."""
 
 
-def render_file(dot: str, mermaid: str, path: Path) -> Path:
-    """Write a picture to a file of the kind that its ending says.
+def render_file(dot: Callable[[], str], texts: Mapping[str, Callable[[], str]], path: Path) -> Path:
+    """Write a picture to a file of the kind that its ending says, from its DOT text or from another.
 
     Raises:
         ValueError: When the ending is unknown.
@@ -35,9 +36,9 @@ def render_file(dot: str, mermaid: str, path: Path) -> Path:
         known = ", ".join(f".{known}" for known in FORMATS + TEXTS)
         raise ValueError(f"{path}: expected a name that ends in one of {known}, got {path.suffix or 'no ending'!r}")
     if ending in FORMATS:
-        content = render_dot(dot, ending)
+        content = render_dot(dot(), ending)
     else:
-        content = (mermaid if ending == "mmd" else dot).encode()
+        content = texts.get(ending, dot)().encode()
     _write(path, content)
     return path
 

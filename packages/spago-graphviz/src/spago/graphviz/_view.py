@@ -48,6 +48,7 @@ class Box:
         step: Its time step; -1 when there are none, or several.
         strange: Whether a value or a gradient has NaN or Inf.
         heat: From 0 to 1 how large the gradient is beside the others; None where there is none.
+        node: The id of the node, if it stands for one alone; else -1.
     """
 
     id: int
@@ -60,6 +61,7 @@ class Box:
     step: int
     strange: bool
     heat: float | None
+    node: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def box_of(graph: Graph, look: Look, group: Group, labels: list[Label], heat: fl
         step=step,
         strange=any(not _is_finite(node.value) or not _is_finite(node.grad) for node in nodes),
         heat=heat,
+        node=group.head if group.count == 1 and not group.module else -1,
     )
 
 
@@ -211,9 +214,9 @@ def _details(look: Look, group: Group, nodes: list[Node], name: str) -> tuple[st
         else:
             lines.append(shape)
     if one and first.size > look.values and not _is_finite(first.value):
-        lines.append(_count_strange(first.value))
+        lines.append(count_strange(first.value))
     if one and not _is_finite(first.grad):
-        lines.append(f"gradient: {_count_strange(first.grad)}")
+        lines.append(f"gradient: {count_strange(first.grad)}")
     elif look.gradients and one and first.grad is not None:
         lines.append(f"|gradient| {np.linalg.norm(first.grad):.3g}")
     return tuple(line for line in lines if line)
@@ -259,7 +262,8 @@ def _is_finite(value: Any) -> bool:
     return value is None or bool(np.isfinite(value).all())
 
 
-def _count_strange(value: Any) -> str:
+def count_strange(value: Any) -> str:
+    """Return how many NaN and Inf there are, as in `2 NaN, 1 Inf`."""
     counts = {"NaN": int(np.isnan(value).sum()), "Inf": int(np.isinf(value).sum())}
     return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
 
