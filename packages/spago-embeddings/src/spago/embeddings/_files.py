@@ -69,7 +69,8 @@ class Source:
 
     def done(self) -> int:
         """Return how many of `size` bytes have been read."""
-        return min(self._raw.tell(), self.size)
+        ahead = len(self._ahead) if self.is_plain else 0
+        return min(self._raw.tell() - ahead, self.size)
 
 
 @contextmanager
