@@ -14,7 +14,7 @@ from spago.mat.rand import LockedRand
 PARTS = ("query", "key", "value")
 
 
-@adapter("model", "scaled_dot_product_attention")
+@adapter("operator", "scaled_dot_product_attention")
 def _scaled_dot_product(case: Case) -> Result:
     nodes = _leaves(case)
     q, k, v, scale = nodes
@@ -25,7 +25,7 @@ def _scaled_dot_product(case: Case) -> Result:
     return _result(case, outputs, nodes, {})
 
 
-@adapter("model", "linear_attention")
+@adapter("operator", "linear_attention")
 def _linear(case: Case) -> Result:
     nodes = _leaves(case)
     assert case.config["mapping_function"] == "positive_elu"
