@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from spago.mat import FormatError
 from spago.nn._atomic_write import atomic_write
+from spago.nn._large_header import LargeHeader
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -46,6 +47,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items() if name != "BF16"}
 _MAX_HEADER = 100_000_000
+_AT_ONCE = 1 << 20  # a header up to here is parsed as a whole
+_SPARE = 3 << 24  # memory for it beside twice the file's size
 _MAX_AXES = 64  # NumPy has no more
 
 
@@ -222,9 +225,20 @@ def _read_header(file: BufferedReader, path: PathLike) -> Header:
     if length > min(_MAX_HEADER, size - 8):
         limit = f"{_MAX_HEADER}" if size - 8 > _MAX_HEADER else f"{size - 8}, the rest of the file"
         _refuse(path, f"a header of at most {limit} bytes", f"{length}; is it a safetensors file, and complete?")
-    fields = _parse(file.read(length), path)
-    metadata = _metadata(fields.pop("__metadata__", {}), path)
-    entries = {name: _entry(name, value, 8 + length, path) for name, value in fields.items()}
+    text = file.read(length)
+    metadata: dict[str, str] = {}
+    entries: dict[str, Entry] = {}
+    if length <= _AT_ONCE:
+        fields = iter(_parse(text, path).items())
+    else:
+        fields = LargeHeader(text, str(path), 2 * size + _SPARE - length).entries()
+    for name, value in fields:
+        if name in entries:
+            _refuse(path, "each name once", f"{name[:80]!r} again")
+        if name == "__metadata__":
+            metadata = _metadata(value, path)
+        else:
+            entries[name] = _entry(name, value, 8 + length, path)
     entries = dict(sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)))
     position = 8 + length
     for name, entry in entries.items():
@@ -282,6 +296,8 @@ def _entry(name: str, value: Any, data: int, path: PathLike) -> Entry:
     """
     if not _is_text(name):
         _refuse(path, "names in Unicode", repr(name))
+    if _leads_elsewhere(name):
+        _refuse(path, "names that are no paths to elsewhere", repr(name[:80]))
     if not is_object(value) or value.keys() != {"dtype", "shape", "data_offsets"}:
         _refuse(path, f"dtype, shape and data_offsets for {name!r}", _shown(value))
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
@@ -337,6 +353,12 @@ def _shown(value: Any) -> str:
     return repr(value)[:80]
 
 
+def _leads_elsewhere(name: str) -> bool:
+    """Whether a name, taken for a path by a careless program, would leave its folder."""
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or (len(parts) > 1 and not parts[0])
+
+
 def _refuse(path: PathLike, expected: str, got: str) -> NoReturn:
     raise FormatError(f"{path}: expected {expected}, got {got}")
 
@@ -355,6 +377,8 @@ def _little_endian(array: npt.ArrayLike, name: str, path: PathLike) -> npt.NDArr
 def _checked_name(name: Any, path: PathLike) -> str:
     if not isinstance(name, str) or name == "__metadata__" or not _is_text(name):
         raise ValueError(f"{path}: expected names of arrays that are text, and not __metadata__, got {name!r}")
+    if _leads_elsewhere(name):
+        raise ValueError(f"{path}: expected names of arrays that are no paths to elsewhere, got {name!r}")
     return name
 
 
