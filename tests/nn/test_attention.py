@@ -189,7 +189,11 @@ def test_causal_linear_attention_is_that_of_each_beginning() -> None:
         np.testing.assert_allclose(y[:, t], alone[:, 0], rtol=1e-12)
 
 
-@pytest.mark.parametrize("settings", [{}, {"causal": True}, {"eps": 0.1}, {"feature_map": ag.exp}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"causal": True}, {"eps": 0.1}, {"feature_map": ag.exp}],
+    ids=["plain", "causal", "eps", "feature_map"],
+)
 def test_the_gradients_of_linear_attention_are_central_differences(settings: dict[str, Any]) -> None:
     q, k, v = array(B, M, D), array(B, M, D, seed=2), array(B, M, V, seed=3)
     ag.gradcheck(lambda *nodes: nn.linear_attention(*nodes, **settings), [q, k, v])

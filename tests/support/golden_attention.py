@@ -39,7 +39,7 @@ def _one_head(case: Case) -> nn.SelfAttention:
     c = case.config
     assert c["query_size"] == c["key_size"]
     sizes = (c["input_size"], c["key_size"], c["value_size"])
-    layer = nn.SelfAttention(*sizes, scale=c["scale_factor"], rng=_rng(case), dtype=case.dtype)
+    layer = nn.SelfAttention(*sizes, scale=c["scale_factor"], rng=_rng(case), dtype=case.dtype or "float64")
     if case.params and "seed" not in c:
         layer.load_state_dict({_one_head_name(name): array for name, array in case.params.items()})
     return layer
@@ -95,7 +95,7 @@ def _cross_attention_cached(case: Case) -> Result:
 
 def _heads(case: Case) -> nn.MultiheadAttention:
     size, heads = case.config["size"], case.config["num_of_heads"]
-    layer = nn.MultiheadAttention(size, heads, rng=_rng(case), dtype=case.dtype)
+    layer = nn.MultiheadAttention(size, heads, rng=_rng(case), dtype=case.dtype or "float64")
     if case.params and "seed" not in case.config:
         for name, array in case.params.items():
             _place(name, layer, {p: node.value for p, node in layer.named_parameters()})[...] = array

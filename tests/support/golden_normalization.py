@@ -29,7 +29,7 @@ def _normalization(case: Case) -> Result:
 @adapter("model", "batch_norm_training", "batch_norm_inference")
 def _batch_norm(case: Case) -> Result:
     size, momentum = case.config["size"], case.config["momentum"]
-    layer = nn.BatchNorm(size, momentum=1 - momentum, as_in_go=True, dtype=case.dtype)
+    layer = nn.BatchNorm(size, momentum=1 - momentum, as_in_go=True, dtype=case.dtype or "float64")
     layer.train(case.name == "batch_norm_training")
     before = case.decoded("buffers")
     running = {"running_mean": before["mean"], "running_var": np.square(before["std_dev"])}

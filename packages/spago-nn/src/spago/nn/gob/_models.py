@@ -14,10 +14,10 @@ from spago.mat import FormatError, ShapeError
 from spago.nn._atomic_write import atomic_write
 from spago.nn._birnn import Merge
 from spago.nn._blank import NoDraw
+from spago.nn._guards import is_list, is_mapping
 from spago.nn.gob._activations import activation, number_of
 from spago.nn.gob._declarations import declare
 from spago.nn.gob._files import PathLike, known_kind, load, loads
-from spago.nn._guards import is_list, is_mapping
 from spago.nn.gob._parts import Fields, fill, place, split
 from spago.nn.gob._reader import ANY, REGISTERED
 from spago.nn.gob._types import STRUCTS

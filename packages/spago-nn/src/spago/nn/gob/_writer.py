@@ -8,8 +8,8 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from spago import mat
-from spago.nn.gob import _types as t
 from spago.nn._guards import is_array, is_list, is_mapping
+from spago.nn.gob import _types as t
 from spago.nn.gob._numbers import DTYPES, FEW, encode_float, encode_int, encode_run, encode_uint
 from spago.nn.gob._types import Type
 from spago.nn.gob._values import PARAM_TYPES, Buffer, Interface, Param, Payload, Struct
