@@ -17,7 +17,7 @@ _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\.)*+"')
 _ENTRY = re.compile(rb"\{[^{}]{0,4096}+\}")
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 # What an entry and a line of metadata take, roughly, in bytes, beside the text.
-_PER_ENTRY, _PER_LINE = 1000, 300
+_PER_ENTRY, _PER_LINE = 1000, 500
 
 
 class LargeHeader:
