@@ -29,6 +29,13 @@ def test_linear_is_its_equation_on_any_batch(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(linear(x).value, x @ linear.weight.value.T + linear.bias.value, rtol=1e-14)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 48, 49])
+def test_few_rows_by_a_large_weight_are_as_many(rows: int) -> None:
+    # Few of them are computed the other way round.
+    linear, x = nn.Linear(300, 400, dtype=np.float64), a_batch(60, 300)
+    np.testing.assert_allclose(linear(x[:rows]).value, linear(x).value[:rows], rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_gradients_of_linear_are_central_differences(bias: bool) -> None:
     linear = nn.Linear(3, 2, bias=bias, dtype=np.float64)

@@ -135,5 +135,13 @@ ROWS = [
         lambda x: 6 + np.abs(x.astype(np.float64)) ** 3,
         least=(-20.0, -9.0),
     ),
+    Row(
+        "gelu_grad(y)",
+        lambda x: mat.gelu_grad(x, "none", mat.gelu(x)),
+        lambda x: normal_cdf(x) + x * normal_pdf(x),
+        (0, 1),
+        None,
+        constant(4),
+    ),
     Row("gelu_grad(tanh)", lambda x: mat.gelu_grad(x, "tanh"), gelu_tanh_grad, (0, 1), None, constant(6)),
 ]

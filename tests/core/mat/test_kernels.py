@@ -160,3 +160,13 @@ def test_the_coefficients_of_erfc_are_its_chebyshev_expansion(terms: int, table:
 
     powers = np.polynomial.chebyshev.cheb2poly(np.array(coefficients, dtype=object))
     np.testing.assert_allclose(getattr(_erf, table), powers.astype(float), rtol=1e-13)
+
+
+def test_the_coefficients_of_the_tail_of_gelu_fit_it() -> None:
+    from spago.mat import _erf
+
+    for a in np.linspace(0, 14.5, 500):
+        u = (mp.mpf(a) - 3) / (mp.mpf(a) + 3)
+        fitted = mp.fsum(c * u**n for n, c in enumerate(_erf._TAIL_32))
+        exact = mp.erfc(a / mp.sqrt(2)) / 2 * mp.exp(mp.mpf(a) ** 2 / 2) * (mp.mpf(a) + 3)
+        assert abs(fitted / exact - 1) < 8e-9 * (1 + a * a / 6)

@@ -156,7 +156,8 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Unary:
 
     Source: D. Hendrycks, K. Gimpel (2016), arXiv:1606.08415, section 2.
     """
-    return mat.gelu(x, approximate), lambda g: g * mat.gelu_grad(x, approximate)
+    y = mat.gelu(x, approximate)
+    return y, lambda g: g * mat.gelu_grad(x, approximate, y)
 
 
 @elementwise

@@ -105,7 +105,7 @@ def normal_pdf(x: Array) -> Array:
 def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
     """Gaussian error linear unit: y = x Φ(x), or its approximation by a hyperbolic tangent.
 
-        none    y = ½ x erfc(-x / √2)
+        none    y = x Φ(x) = max(x, 0) - |x| Φ(-|x|)
         tanh    y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
 
     The relative error is at most (6 + x²) eps (none) or (6 + |x|³) eps (tanh). The two forms differ by up to 4.8e-4.
@@ -115,7 +115,7 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
         approximate: "none" for the exact form, "tanh" for the other.
 
     Returns:
-        Shape and dtype of x; -0 at -inf.
+        Shape and dtype of x; 0 at -inf.
 
     Raises:
         ValueError: approximate is another word.
@@ -127,17 +127,18 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
 
 
 @in_pieces
-def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
+def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none", y: Array | None = None) -> Array:
     """Derivative of GELU in either form.
 
-        none    y = Φ(x) + x φ(x)
-        tanh    y = ½ (1 + t) + ½ x (1 - t²) u', with u = √(2/π) (x + 0.044715 x³), t = tanh(u)
+        none    Φ(x) + x φ(x)
+        tanh    ½ (1 + t) + ½ x (1 - t²) u', with u = √(2/π) (x + 0.044715 x³), t = tanh(u)
 
-    The absolute error is at most 3 eps (none) or 6 eps (tanh).
+    The absolute error is at most 4 eps (none) or 6 eps (tanh).
 
     Args:
         x: Any shape.
         approximate: As in gelu.
+        y: What gelu gave for x, if it is at hand: Φ is y / x then, which takes a quarter of the time.
 
     Returns:
         Shape and dtype of x; 1 at +inf, 0 at -inf.
@@ -145,6 +146,8 @@ def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
     Raises:
         ValueError: approximate is another word.
     """
+    if y is not None and approximate == "none":
+        return _gelu_erf_grad(x, _cdf_of(x, y))
     return _form(approximate, _gelu_erf_grad, _gelu_tanh_grad)(x)
 
 
@@ -165,12 +168,44 @@ def _normal_cdf(x: Array) -> Array:
 
 
 def _gelu_erf(x: Array) -> Array:
-    return np.maximum(x, np.finfo(x.dtype).min) * _normal_cdf(x)
+    y: Array = np.maximum(x, 0)
+    y -= _gelu_tail(np.abs(x))
+    return y
 
 
-def _gelu_erf_grad(x: Array) -> Array:
+def _gelu_tail(a: Array) -> Array:
+    """How far GELU is below max(x, 0) at x = ±a: a Φ(-a) = ½ a erfc(a / √2), for a ≥ 0."""
+    a = np.minimum(a, _FLAT)
+    if a.dtype != np.float32:
+        return 0.5 * a * _erfc_positive(a * _SQRT_HALF)
+    # ½ erfc(a / √2) exp(½ a²) (a + 3) is smooth in u = (a - 3) / (a + 3) = 1 - 6 / (a + 3).
+    over = 1 / (a + 3)
+    y = _polynomial(1 - 6 * over, _TAIL_32)
+    y *= over
+    y *= a
+    a *= a
+    a *= -0.5
+    y *= np.exp(a, out=a)
+    return y
+
+
+def _cdf_of(x: Array, y: Array) -> Array:
+    """Φ(x) from y = x Φ(x)."""
+    cdf: Array = np.clip(y, -_FLAT, _FLAT)
+    cdf /= np.clip(x, -_FLAT, _FLAT)
+    cdf[np.abs(x) < 1e-30] = 0.5
+    return cdf
+
+
+def _gelu_erf_grad(x: Array, cdf: Array | None = None) -> Array:
     x = np.clip(x, -_FLAT, _FLAT)
-    return _normal_cdf(x) + x * np.exp(-0.5 * x * x) * _INVERSE_SQRT_2PI
+    y = x * x
+    y *= -0.5
+    np.exp(y, out=y)
+    y *= x
+    y *= _INVERSE_SQRT_2PI
+    y += _normal_cdf(x) if cdf is None else cdf
+    return y
 
 
 def _gelu_tanh(x: Array) -> Array:
@@ -227,6 +262,19 @@ _MINUS_2_SQRT_2_OVER_PI = -2 * math.sqrt(2 / math.pi)
 _INVERSE_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
 
 _MACLAURIN = tuple(2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(12))
+
+_TAIL_32 = (
+    0.729083676674784,
+    -0.5093319392283311,
+    0.23001899405424128,
+    -0.047262592388900924,
+    -0.010479551742159489,
+    0.0069538261933420695,
+    0.0010883776155314762,
+    -0.0009425064518281923,
+    -0.00029469668705394775,
+)
+"""Of the tail of GELU in float32: a minimax fit for a ≤ 14.5, beyond which the result is 0; it is 7e-9 off at most."""
 
 _G_32 = (
     1.0740069123135136,

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
@@ -17,7 +17,8 @@ _PIECE = 1 << 14
 def in_pieces(formula: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Array, P], Array]:
     """Make an element-wise formula work through a large array piece by piece, and without floating-point warnings.
 
-    For 10⁶ elements ln(1 + exp(x)) runs 1.6 times faster so, and the 60 operations of erfc 4 times.
+    Further arguments that are arrays of the shape of x are cut as x is. For 10⁶ elements ln(1 + exp(x)) runs 1.6 times
+    faster so, and the 60 operations of erfc 4 times.
     """
 
     @functools.wraps(formula)
@@ -26,9 +27,20 @@ def in_pieces(formula: Callable[Concatenate[Array, P], Array]) -> Callable[Conca
         if x.ndim and x.size <= _PIECE:
             return formula(x, *args, **kwargs)
         flat = x.reshape(-1)
+        others = [_flattened(argument, x) for argument in args]
         y = np.empty_like(flat)
         for start in range(0, flat.size, _PIECE):
-            y[start : start + _PIECE] = formula(flat[start : start + _PIECE], *args, **kwargs)
+            piece = slice(start, start + _PIECE)
+            cut: Any = (_cut(argument, flat, piece) for argument in others)
+            y[piece] = formula(flat[piece], *cut, **kwargs)
         return y.reshape(x.shape)
 
     return in_pieces_of
+
+
+def _flattened(argument: Any, x: Array) -> Any:
+    return argument.reshape(-1) if getattr(argument, "shape", None) == x.shape else argument
+
+
+def _cut(argument: Any, flat: Array, piece: slice) -> Any:
+    return argument[piece] if getattr(argument, "shape", None) == flat.shape else argument
