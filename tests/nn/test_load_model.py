@@ -69,6 +69,23 @@ MODELS: dict[str, nn.Module] = {
     "rmsnorm": nn.RMSNorm(3),
     "selfattention": nn.SelfAttention(3, 2, 4, scale=0.5),
     "multihead": nn.MultiheadAttention(4, 2, bias=False),
+    "activation": nn.Activation("leaky_relu", alpha=0.2),
+    "swish with its steepness": nn.Activation("swish_b"),
+    "srnn": nn.SRNN(2, 3, 4, hyper_size=5, num_layers=2, multi_head=True),
+    "bisrnn": nn.BiSRNN(2, 3, 4, hyper_size=5),
+    "conv1d": nn.Conv1d(2, 3, 2, stride=2, padding=1, dilation=2, bias=False),
+    "conv2d": nn.Conv2d(2, 4, (2, 3), groups=2, padding=(0, 1), padding_mode="reflect"),
+    "masked": nn.Conv2d(2, 4, 3, mask=[True, False]),
+    "conv1x1": nn.Conv1x1(2, 3),
+    "highway": nn.Highway(3, activation=ag.relu),
+    "gmlp": nn.GMLP(4, 3, 2, ff_mult=2, gate_activation=ag.tanh),
+    "sgu": nn.SGU(4, 3),
+    "mixer": nn.MixerBlock(4, 3, token_hidden=5, channel_hidden=6, token_activation=ag.relu),
+    "encoder layer": nn.TransformerEncoderLayer(4, 2, 8, activation=ag.gelu, bias=False),
+    "decoder layer": nn.TransformerDecoderLayer(4, 2, 8, norm_first=True),
+    "learned positions": nn.LearnedPositions(5, 4),
+    "pooling": nn.MaxPool2d((2, 3)),
+    "squared distance": nn.SquaredDistance(3, 2),
     "sequential": nn.Sequential(nn.Linear(2, 3), ag.relu, nn.Dropout(0.5), nn.Linear(3, 2)),
     "list": nn.ModuleList([nn.Linear(2, 3), nn.CRF(2)]),
     "registered": Tagger((2, 3), layers=["a", "b"], dropout=0.25),
@@ -242,3 +259,11 @@ def test_a_damaged_index_is_refused(tmp_path: Path, text: str) -> None:
     index.write_bytes(b" " * (5 << 20))
     with pytest.raises(FormatError, match="expected an index of at most 4194304 bytes, got more"):
         nn.load(nn.Linear(2, 1), index)
+
+
+def test_every_layer_of_spago_has_a_row() -> None:
+    rows = {type(part) for model in MODELS.values() for part in model.modules()}
+    layers = {getattr(nn, name) for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    plain = {nn.AdaNorm, nn.AvgPool1d, nn.AvgPool2d, nn.FixNorm, nn.Flatten, nn.LayerNormSimple, nn.MaxPool1d}
+    plain |= {nn.Module, nn.Recurrent, nn.RotaryPositions, nn.ScaleNorm, nn.SinusoidalPositions}
+    assert {layer for layer in layers if issubclass(layer, nn.Module)} - rows - plain == set()

@@ -15,9 +15,9 @@ import numpy as np
 from spago import ag
 from spago.mat import FormatError
 from spago.nn._blank import NoDraw
+from spago.nn._configurations import CONFIGURATIONS
 from spago.nn._containers import ModuleList, Sequential
 from spago.nn._guards import is_dict, is_list, is_tuple
-from spago.nn._layer_norm import LayerNorm
 from spago.nn._module import Module
 from spago.nn._param import Buffer, Param
 
@@ -157,7 +157,7 @@ def _configuration(module: Module) -> dict[str, Any]:
 
 def _settings(module: Module) -> dict[str, Any]:
     """The attributes that bear the names of what `__init__` takes."""
-    special = _SPECIAL.get(type(module).__name__) if type(module).__module__.startswith("spago.nn.") else None
+    special = CONFIGURATIONS.get(type(module).__name__) if type(module).__module__.startswith("spago.nn.") else None
     if special is not None:
         return special(module)
     settings: dict[str, Any] = {}
@@ -177,58 +177,6 @@ def _settings(module: Module) -> dict[str, Any]:
         if value is None and isinstance(parameter.default, bool):
             settings[name] = False
     return settings
-
-
-def _of_srnn(module: Any) -> dict[str, Any]:
-    raise _NotPlainError
-
-
-def _of_tpr(module: Any) -> dict[str, Any]:
-    (symbol_size, symbols), (role_size, roles) = module.symbol_vectors.shape, module.role_vectors.shape
-    return {
-        "input_size": module.input_size,
-        "symbols": symbols,
-        "symbol_size": symbol_size,
-        "roles": roles,
-        "role_size": role_size,
-    }
-
-
-def _of_norm(module: Any) -> dict[str, Any]:
-    taken = set(inspect.signature(module.__init__).parameters) - {"affine", "bias", "dtype"}
-    settings = {name: getattr(module, name) for name in taken} | {"affine": module.weight is not None}
-    return settings | ({"bias": module.bias is not None} if isinstance(module, LayerNorm) else {})
-
-
-def _of_attention(module: Any) -> dict[str, Any]:
-    return {
-        "embed_dim": module.embed_dim,
-        "num_heads": module.num_heads,
-        "bias": module.in_proj_bias is not None,
-        "dropout": module.dropout,
-        "rotary": module.rotary,
-    }
-
-
-def _of_self_attention(module: Any) -> dict[str, Any]:
-    return {
-        "input_size": module.input_size,
-        "key_size": module.query.out_features,
-        "value_size": module.value.out_features,
-        "scale": module.scale,
-    }
-
-
-_SPECIAL: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "BatchNorm": _of_norm,
-    "LayerNorm": _of_norm,
-    "MultiheadAttention": _of_attention,
-    "SRNN": _of_srnn,
-    "BiSRNN": _of_srnn,
-    "SelfAttention": _of_self_attention,
-    "TPR": _of_tpr,
-}
-"""Layers that keep what they were made with in other attributes."""
 
 
 def _dtype(module: Module) -> str:
