@@ -24,7 +24,7 @@ MARGIN = 20
 
 _LONGEST = 16  # characters of a number without sign that is not left to float(): 15 digits and a point
 _WHOLE_DIGITS = 3  # digits before the point, likewise
-_SLICE = 6144  # numbers that are worked on at once: larger arrays would be fetched from the system each time
+_SLICE = 4096  # numbers that are worked on at once: larger arrays would be fetched from the system each time
 
 
 def parse(text: Bytes, starts: Places, stops: Places) -> Array:

@@ -17,7 +17,7 @@ Choose: TypeAlias = Callable[[list[bytes]], Sequence[int]]
 
 MAX_SIZE = 65_536
 MAX_WORD_BYTES = 65_536
-BLOCK_BYTES = 512 << 10
+BLOCK_BYTES = 256 << 10
 _NEWLINE, _SPACE = ord("\n"), ord(" ")
 _BOM = b"\xef\xbb\xbf"
 
