@@ -182,7 +182,8 @@ def run_layers(
         if any(state is not None for state in states):
             lead, dtype = xs.shape[:-2], xs.dtype
             states = [s or layer.initial_state(*lead, dtype=dtype) for layer, s in zip(layers, states, strict=True)]
-        results = run_side_by_side(*rule, xs, states, packing=packing, reverse=reverse)
+        name = type(layers[0]).__name__
+        results = run_side_by_side(*rule, xs, states, packing=packing, reverse=reverse, name=name)
         return [(ys, layer.state_type(*last)) for layer, (ys, *last) in zip(layers, results, strict=True)]
     return [
         _step_by_step(layer, xs, state, packing, packing.backward if backwards else packing.forward)

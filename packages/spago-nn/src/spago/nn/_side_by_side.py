@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -64,6 +65,7 @@ def run_side_by_side(
     *,
     packing: Packing,
     reverse: Sequence[bool],
+    name: str,
 ) -> list[tuple[Node, ...]]:
     """Run equal layers over the same sequences as one node of the graph.
 
@@ -76,6 +78,7 @@ def run_side_by_side(
         states: The state of each layer before the first step; None for all or for none of them.
         packing: How the sequences of xs are packed.
         reverse: For each layer, whether it reads from the last step to the first.
+        name: What to call the node in pictures and messages.
 
     Returns:
         For each layer its outputs, shape (T, H) or (B, T, H), and the parts of its last state.
@@ -83,17 +86,22 @@ def run_side_by_side(
     k = len(reverse)
     given = [part for state in states if state is not None for part in state]
     operands = [xs, *(p for of_layer in parameters for p in of_layer), *given]
-    results = _side_by_side(
+    results = _operator(name)(
         *operands, rule=rule, packing=packing, reverse=tuple(reverse), n_parameters=len(parameters[0])
     )
     return [results[j::k] for j in range(k)]
 
 
-@ag.operator
+@cache
+def _operator(name: str) -> Callable[..., Any]:
+    """Return the operator of `run_side_by_side` under the name of the layers, for pictures and messages."""
+    return ag.operator(_side_by_side, name=name)
+
+
 def _side_by_side(
     *operands: Array, rule: Rule, packing: Packing, reverse: tuple[bool, ...], n_parameters: int
 ) -> tuple[tuple[Array, ...], Any]:
-    """The operator of `run_side_by_side`: the outputs of all layers, then each part of the last states of all."""
+    """The rule of `run_side_by_side`: the outputs of all layers, then each part of the last states of all."""
     k, p = len(reverse), n_parameters
     xs, parameters, initial = operands[0], operands[1 : 1 + k * p], operands[1 + k * p :]
     n_parts = len(initial) // k
