@@ -63,7 +63,10 @@ def test_convert_there_and_back_gives_the_same_model(tmp_path: Path, name: str) 
         (["inspect", "nowhere"], "No such file or directory: 'nowhere'"),
         (["inspect", str(FOLDER / "bad" / "dense_huge.gob")], "expected 4398046511121 bytes for 1073741824 x 1024"),
         (["convert", str(FOLDER / "linear_f32.gob"), "out.gob"], "expected another ending than .gob"),
-        (["convert", str(FOLDER / "composite_f32.gob"), "out"], "expected a model that is also a layer here"),
+        (
+            ["convert", str(FOLDER / "embeddings_string_f32.gob"), "out.safetensors"],
+            "expected a model that is also a layer here",
+        ),
         (["convert", str(DATA / "state_dict.pt"), "out.safetensors"], "expected a file that ends in .gob"),
         (["inspect"], "the following arguments are required: file"),
     ],

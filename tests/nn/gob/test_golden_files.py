@@ -78,7 +78,7 @@ def test_a_bad_file_is_also_refused_as_a_model_of_no_given_kind(entry: dict[str,
 
 
 LAYERS = [name for name in names() if read_json(f"{name}.json").get("forward")]
-NO_LAYER = ("composite", "conv1d", "conv2d")
+NO_LAYER = ("composite", "conv1d", "conv2d")  # with tests of their own
 
 
 def _run(model: Any, contents: Any) -> Any:
@@ -125,6 +125,16 @@ def _without_names_and_work(contents: Any, batch_norm: bool) -> Any:
     return contents | {"params": params, "buffers": {} if batch_norm else buffers}
 
 
+@pytest.mark.parametrize("name", ["conv1d_f32", "conv1d_f64", "conv2d_f32", "conv2d_f64"])
+def test_a_convolution_computes_what_go_computes(name: str) -> None:
+    contents = read_json(f"{name}.json")
+    x = np.stack([array_of(channel) for channel in contents["forward"]["inputs"]])
+    y = np.stack([array_of(channel) for channel in contents["forward"]["outputs"]])
+    ours = gob.load_model(FOLDER / f"{name}.gob")(x).value
+    tolerance = 1e-5 if x.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(ours.reshape(y.shape), y, rtol=tolerance, atol=tolerance)
+
+
 def test_optimizer_state_comes_along() -> None:
     contents = read_json("lstm_refined_adam_f32.json")
     model = gob.load_model(FOLDER / "lstm_refined_adam_f32.gob")
@@ -168,6 +178,9 @@ LAYERS_OF_BOTH: dict[str, nn.Module] = {
     "crf": nn.CRF(3),
     "highway": nn.Highway(3),
     "conv1x1": nn.Conv1x1(2, 3),
+    "conv2d": nn.Conv2d(2, 3, (2, 3), stride=(1, 2)),
+    "conv2d by channel": nn.Conv2d(3, 3, 2, groups=3),
+    "conv2d with a mask": nn.Conv2d(3, 2, 2, mask=[True, False, True]),
     "sqrdist": nn.SquaredDistance(3, 2),
     "dropout": nn.Dropout(0.25),
     "layernorm": nn.LayerNorm(3),
@@ -216,3 +229,19 @@ def test_loading_leaves_the_generator_as_it_was() -> None:
     before = default_rng().state()
     gob.load_model(FOLDER / "bilstm_f32.gob")
     assert default_rng().state() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("*lstm.Model", {"WIn": np.ones((100_000, 1))}),
+        ("*srn.Model", {"W": np.ones((100_000, 1))}),
+        ("*ltm.Model", {"W1": np.ones((1, 100_000))}),
+        ("*tpr.Model", {"S": np.ones((1, 100_000)), "R": np.ones((100_000, 1)), "WInS": np.ones((1, 100_000))}),
+    ],
+)
+def test_the_sizes_of_one_matrix_make_no_other_that_the_file_has_not(kind: str, fields: dict[str, Any]) -> None:
+    params = {name: gob.Param(value.astype(np.float32)) for name, value in fields.items()}
+    data = gob.dumps(gob.Struct(gob.go_type(kind), params))
+    with pytest.raises(FormatError, match="sizes in proportion to the file|expected a value for|that fill"):
+        gob.loads_model(data, kind)

@@ -13,9 +13,9 @@ from spago import nn
 from spago.mat import FormatError, ShapeError
 from spago.nn._atomic_write import atomic_write
 from spago.nn._birnn import Merge
-from spago.nn._blank import NoDraw
 from spago.nn._guards import is_list, is_mapping
 from spago.nn.gob._activations import activation, number_of
+from spago.nn.gob._convolutions import read_convolution, write_convolution
 from spago.nn.gob._declarations import declare
 from spago.nn.gob._files import PathLike, known_kind, load, loads
 from spago.nn.gob._parts import Fields, fill, place, split
@@ -96,21 +96,21 @@ def _plain(**parts: str) -> Callable[[Any], Parts]:
 
 def _recurrent(kind: Callable[..., nn.Module], first: str) -> Callable[[Fields, Any], nn.Module]:
     """A layer made from the sizes of its input weights."""
-    return lambda s, dtype: kind(s.columns(first), s.rows(first), rng=NoDraw(), dtype=dtype)
+    return lambda s, dtype: kind(s.columns(first), s.rows(first), rng=s.rng, dtype=dtype)
 
 
 def _linear(s: Fields, dtype: Any) -> nn.Linear:
-    return nn.Linear(s.columns("W"), s.rows("W"), bias=s["B"] is not None, rng=NoDraw(), dtype=dtype)
+    return nn.Linear(s.columns("W"), s.rows("W"), bias=s["B"] is not None, rng=s.rng, dtype=dtype)
 
 
 def _horn(s: Fields, dtype: Any) -> nn.HORN:
-    return nn.HORN(s.columns("W"), s.rows("W"), len(s["WRec"]), rng=NoDraw(), dtype=dtype)
+    return nn.HORN(s.columns("W"), s.rows("W"), len(s["WRec"]), rng=s.rng, dtype=dtype)
 
 
 def _tpr(s: Fields, dtype: Any) -> nn.TPR:
     (symbol_size, symbols), (role_size, roles) = s.matrix("S").shape, s.matrix("R").shape
     return nn.TPR(
-        s.columns("WInS"), symbols=symbols, symbol_size=symbol_size, roles=roles, role_size=role_size, rng=NoDraw(),
+        s.columns("WInS"), symbols=symbols, symbol_size=symbol_size, roles=roles, role_size=role_size, rng=s.rng,
         dtype=dtype,
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ _SENTENCE_GATES = ("NonLocalSentCellGate", "NonLocalInputGate", "NonLocalSentOut
 def _sentence_state(s: Fields, dtype: Any) -> nn.Module:
     config = s["Config"]
     return nn.SentenceStateLSTM(
-        config["InputSize"], config["OutputSize"], updates=config["Steps"] - 1, rng=NoDraw(), dtype=dtype
+        config["InputSize"], config["OutputSize"], updates=config["Steps"] - 1, rng=s.rng, dtype=dtype
     )
 
 
@@ -236,7 +236,7 @@ def _read_attention(s: Fields) -> nn.SelfAttention:
     if s["Config"] is not None and math.isclose(scale, s["Config"]["ScaleFactor"], rel_tol=1e-6):
         scale = s["Config"]["ScaleFactor"]  # of which the buffer is rounded
     layer = nn.SelfAttention(
-        query.in_features, key.out_features, value.out_features, scale=scale, rng=NoDraw(), dtype=query.weight.dtype
+        query.in_features, key.out_features, value.out_features, scale=scale, rng=s.rng, dtype=query.weight.dtype
     )
     layer.query, layer.key, layer.value = query, key, value
     flags = {name: s["Config"][name] for name in _FLAGS} if s["Config"] is not None else {}
@@ -265,7 +265,7 @@ def _read_multihead(s: Fields) -> nn.MultiheadAttention:
     merged = from_data(merge, f"{s.place}, OutputMerge")
     size = merged.out_features // len(heads)
     layer = nn.MultiheadAttention(
-        merged.out_features, len(heads), bias=merged.bias is not None, rng=NoDraw(), dtype=merged.weight.dtype
+        merged.out_features, len(heads), bias=merged.bias is not None, rng=s.rng, dtype=merged.weight.dtype
     )
     for name, head in zip(_numbered("Heads", len(heads)), heads, strict=True):
         if not math.isclose(_number(Fields(head, s.place), "ScaleFactor"), 1 / math.sqrt(size), rel_tol=1e-6):
@@ -347,6 +347,8 @@ def _read_wrapped(s: Fields) -> nn.Module:
 
 LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "crf.Model": (nn.CRF, Special(_read_crf, _write_crf)),
+    "convolution1d.Model": (None, Special(read_convolution, write_convolution)),
+    "convolution2d.Model": (nn.Conv2d, Special(read_convolution, write_convolution)),
     "birnn.Model": (nn.BiRNN, Special(_read_birnn, _write_birnn)),
     "batchnorm.Model": (nn.BatchNorm, Special(_read_batch_norm, _write_batch_norm)),
     "selfattention.SelfAttention": (None, Special(_read_wrapped, lambda layer: {})),
@@ -363,7 +365,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.LSTM,
         Layer(
             lambda s, dtype: nn.LSTM(
-                s.columns("WIn"), s.rows("WIn"), refined_gates=s["UseRefinedGates"], rng=NoDraw(), dtype=dtype
+                s.columns("WIn"), s.rows("WIn"), refined_gates=s["UseRefinedGates"], rng=s.rng, dtype=dtype
             ),
             _plain(
                 weight_ih="WIn WFor WCand WOut", weight_hh="WInRec WForRec WCandRec WOutRec", bias="BIn BFor BCand BOut"
@@ -396,7 +398,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "ltm.Model": (
         nn.LTM,
         Layer(
-            lambda s, dtype: nn.LTM(s.columns("W1"), rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.LTM(s.columns("W1"), rng=s.rng, dtype=dtype),
             _plain(weight="W1 W2 W3", weight_c="WCell"),
         ),
     ),
@@ -422,9 +424,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "indrnn.Model": (
         nn.IndRNN,
         Layer(
-            lambda s, dtype: nn.IndRNN(
-                s.columns("W"), s.rows("W"), activation=activation(s), rng=NoDraw(), dtype=dtype
-            ),
+            lambda s, dtype: nn.IndRNN(s.columns("W"), s.rows("W"), activation=activation(s), rng=s.rng, dtype=dtype),
             _plain(weight_ih="W", weight_hh="WRec", bias="B"),
             lambda layer: {"Activation": number_of(layer.activation)},
         ),
@@ -441,7 +441,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "mist.Model": (
         nn.MIST,
         Layer(
-            lambda s, dtype: nn.MIST(s.columns("Wx"), s.rows("Wx"), s["NumOfDelays"], rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.MIST(s.columns("Wx"), s.rows("Wx"), s["NumOfDelays"], rng=s.rng, dtype=dtype),
             _plain(weight_ih="Wax Wrx Wx", weight_hh="Wah Wrh Wh", bias="Ba Br B"),
             lambda layer: {"NumOfDelays": layer.delays},
         ),
@@ -449,7 +449,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "rla.Model": (
         nn.RLA,
         Layer(
-            lambda s, dtype: nn.RLA(s.columns("Wk"), rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.RLA(s.columns("Wk"), rng=s.rng, dtype=dtype),
             _plain(weight="Wk Wv Wq", bias="Bk Bv Bq"),
             lambda layer: {"Config": {"InputSize": layer.input_size}},
         ),
@@ -482,7 +482,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "highway.Model": (
         nn.Highway,
         Layer(
-            lambda s, dtype: nn.Highway(s.columns("WIn"), activation=activation(s), rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.Highway(s.columns("WIn"), activation=activation(s), rng=s.rng, dtype=dtype),
             _plain(weight_t="WT", bias_t="BT", weight_h="WIn", bias_h="BIn"),
             lambda layer: {"Activation": number_of(layer.activation)},
         ),
@@ -490,7 +490,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "conv1x1.Model": (
         nn.Conv1x1,
         Layer(
-            lambda s, dtype: nn.Conv1x1(s.columns("W"), s.rows("W"), rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.Conv1x1(s.columns("W"), s.rows("W"), rng=s.rng, dtype=dtype),
             _plain(weight="W", bias="B"),
             lambda layer: {"Config": {"InputChannels": layer.in_channels, "OutputChannels": layer.out_channels}},
         ),
@@ -498,7 +498,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
     "sqrdist.Model": (
         nn.SquaredDistance,
         Layer(
-            lambda s, dtype: nn.SquaredDistance(s.columns("B"), s.rows("B"), rng=NoDraw(), dtype=dtype),
+            lambda s, dtype: nn.SquaredDistance(s.columns("B"), s.rows("B"), rng=s.rng, dtype=dtype),
             _plain(weight="B"),
         ),
     ),
@@ -679,6 +679,8 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - a case a line
         struct = Struct(REGISTERED[name], codec.write(value), name)
         wrapper = _remembered(value).get("Wrapper") if isinstance(value, nn.Module) else None
         return struct if wrapper is None else Struct(REGISTERED[wrapper], {"Model": struct}, wrapper)
+    if isinstance(value, nn.Activation) and not value.settings:
+        return to_data(value.function)
     if isinstance(value, nn.Module):
         raise ValueError(f"gob: expected a layer that Go Spago has, or one declared by gob.model, got {value}")
     if callable(value):

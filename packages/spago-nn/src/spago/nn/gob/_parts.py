@@ -9,7 +9,8 @@ import numpy as np
 
 from spago import nn
 from spago.mat import Array, FormatError
-from spago.nn._guards import is_list
+from spago.nn._blank import NoDraw
+from spago.nn._guards import is_list, is_mapping
 from spago.nn.gob._values import METHODS, Buffer, Param, Payload, Struct
 
 # What the matrices of a payload are, by method and number; None for those that a method only computes in. The
@@ -42,6 +43,14 @@ class Fields:
             value = value[int(name)] if is_list(value) else value[name] if value is not None else None
         return value
 
+    @property
+    def rng(self) -> NoDraw:
+        """What a layer of this struct draws its weights from: zeros, and no more than are about to be read.
+
+        The sizes of one matrix would else decide about those of another, which the file need not have.
+        """
+        return NoDraw(2 * _count(self.struct) + 1000)
+
     def refuse(self, expected: str, got: str) -> NoReturn:
         """Raise the exception for what no layer can take."""
         raise FormatError(f"{self.place}: expected {expected}, got {got}"[:1000])
@@ -61,6 +70,15 @@ class Fields:
         """The second size of a parameter."""
         size: int = self.matrix(path).shape[1]
         return size
+
+
+def _count(value: Any) -> int:
+    """How many numbers the parameters of a struct have."""
+    if isinstance(value, Param | Buffer):
+        return 0 if value.value is None else value.value.size
+    if is_mapping(value):
+        return sum(map(_count, value.values()))
+    return sum(map(_count, value)) if is_list(value) else 0
 
 
 def fill(target: nn.Param | nn.Buffer, fields: Fields, paths: Sequence[str]) -> None:

@@ -1,0 +1,101 @@
+"""Convolutions of Go Spago: a matrix for each pair of channels, and a bias for each of these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spago import nn
+from spago.mat import Array
+from spago.nn.gob._activations import activation, number_of
+from spago.nn.gob._parts import Fields, fill, split
+
+
+def read_convolution(s: Fields) -> nn.Module:
+    """A `Conv2d`, followed by the activation where there is one.
+
+    Go adds the bias of a pair of channels once for each input channel: ours is their sum. The optimizer's state of
+    biases is therefore left behind, and so is that of kernels where some channels are masked.
+    """
+    config = s["Config"]
+    if config is None:
+        s.refuse("a Config", "none")
+    ins, outs = config["InputChannels"], config["OutputChannels"]
+    deep, mask = config["DepthWise"], [bool(x) for x in config["Mask"]]
+    per_output = 1 if deep else ins
+    kernels, biases = s["K"], s["B"]
+    if ins < 1 or outs < 1 or not len(kernels) == len(biases) == outs * per_output or (deep and ins != outs):
+        s.refuse("a kernel and a bias for each pair of channels", f"{len(kernels)} for {ins} and {outs} channels")
+    if mask and len(mask) != ins:
+        s.refuse(f"a mask of {ins} channels", f"{len(mask)}")
+    first = s.matrix("K.0")
+    layer = nn.Conv2d(
+        ins,
+        outs,
+        (config["KernelSizeX"], config["KernelSizeY"]),
+        (config["XStride"] if "XStride" in config.type.by_name else 1, config["YStride"]),
+        groups=ins if deep else 1,
+        mask=mask if mask and not deep else None,
+        rng=s.rng,
+        dtype=first.dtype,
+    )
+    assert layer.bias is not None
+    read = np.array(mask if mask and not deep else [True] * per_output)
+    layer.weight.value = _together(s, "K", layer.weight.shape)
+    each = _together(s, "B", (outs, per_output))
+    layer.bias.value = np.ascontiguousarray(each[:, read].sum(axis=1))
+    if read.all():
+        fill(layer.weight, s, [f"K.{k}" for k in range(len(kernels))])
+    function = activation(Fields(config, s.place))
+    return layer if number_of(function) == 0 else nn.Sequential(layer, function)
+
+
+def _together(s: Fields, name: str, shape: tuple[int, ...]) -> Array:
+    values = [s.matrix(f"{name}.{k}") for k in range(len(s[name]))]
+    if len({(value.shape, value.dtype) for value in values}) > 1 or sum(map(np.size, values)) != np.prod(shape):
+        s.refuse(f"matrices that fill {shape} for {name}", "others")
+    together: Array = np.concatenate(values).reshape(shape)
+    return together
+
+
+def write_convolution(layer: nn.Conv2d) -> dict[str, Any]:
+    """The fields of Go's struct; all input channels that are read get the same share of the bias.
+
+    Raises:
+        ValueError: The layer has what Go Spago has not.
+    """
+    windows, deep = layer.windows, layer.groups > 1
+    if (
+        any((*windows.before, *windows.after))
+        or set(windows.dilation) != {1}
+        or layer.bias is None
+        or (deep and not layer.groups == layer.in_channels == layer.out_channels)
+    ):
+        raise ValueError(
+            "gob: expected a convolution with bias, without padding and dilation, and of one group or of one for each "
+            f"channel, as Go Spago has it, got {layer}"
+        )
+    ins = 1 if deep else layer.in_channels
+    mask: list[int] = [] if layer.mask is None else np.asarray(layer.mask, np.int64).reshape(-1).tolist()
+    share = np.array(mask or [1] * ins, layer.bias.dtype)
+    of_pairs: Array = (layer.bias.value[:, None] * (share / share.sum())).reshape(-1)
+    shares = nn.Param(of_pairs, name="bias", dtype=layer.bias.dtype)
+    shares.requires_grad = layer.bias.requires_grad
+    count = layer.out_channels * ins
+    kernels = split(layer.weight, [f"K.{k}" for k in range(count)])
+    biases = split(shares, [f"B.{k}" for k in range(count)])
+    return {
+        "Config": {
+            "KernelSizeX": windows.size[0],
+            "KernelSizeY": windows.size[1],
+            "XStride": windows.stride[0],
+            "YStride": windows.stride[1],
+            "InputChannels": layer.in_channels,
+            "OutputChannels": layer.out_channels,
+            "Mask": mask,
+            "DepthWise": deep,
+        },
+        "K": list(kernels.values()),
+        "B": list(biases.values()),
+    }
