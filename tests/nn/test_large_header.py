@@ -37,28 +37,39 @@ def _entries(count: int) -> bytes:
 
 MANY = 2_000_000
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "entries without end": (_entries(150_000), "names and shapes that take at most"),
+    "entries without end": (_entries(150_000), "at most 100000 arrays, got more"),
+    "escaped entries without end": (
+        _entries(150_000).replace(b"dtype", b"dtyp\\u0065").replace(b"offsets", b"offset\\u0073"),
+        "at most 100000 arrays, got more|names and shapes that take at most",
+    ),
+    "entries that take memory": (_entries(99_000), "names and shapes that take at most"),
     "lists": (b'{"a":[' + b"[]," * MANY + b"[]]}", "expected dtype, shape and data_offsets for 'a'"),
     "lists in an entry": (b'{"a":{"dtype":[' + b"[]," * MANY + b"[]]}}", "dtype, shape and data_offsets for 'a'"),
     "metadata without end": (
         b'{"__metadata__":{' + b",".join(b'"%x":""' % i for i in range(300_000)) + b"}}",
-        "names and shapes that take at most",
+        "at most 100000 lines of metadata, got more|names and shapes that take at most",
     ),
     "nested deep": (b'{"a":' * MANY, "dtype, shape and data_offsets"),
     "nested lists": (b'{"a":' + b"[" * MANY, "dtype, shape and data_offsets"),
-    "numbers for names": (b"{" + b"1," * MANY + b"}", "a header in JSON, got no text"),
-    "text without end": (b'{"' + b"a" * MANY, "a header in JSON, got no text"),
-    "backslashes": (b'{"' + b"\\" * MANY, "a header in JSON, got no text"),
-    "spaces": (b"{" + b" " * MANY, "a header in JSON, got no text"),
+    "numbers for names": (b"{" + b"1," * MANY + b"}", "a header in JSON, with text at byte"),
+    "text without end": (b'{"' + b"a" * MANY, "a header in JSON, with text at byte"),
+    "backslashes": (b'{"' + b"\\" * MANY, "a header in JSON, with text at byte"),
+    "spaces": (b"{" + b" " * MANY, "a header in JSON, with text at byte"),
     "something behind": (b"{}" + b" " * MANY + b"x", "nothing behind the header, got something"),
     "a name twice": (
         b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
         + b" " * MANY
         + b"}",
+        "each name once, got 'a'",
+    ),
+    "metadata that is no text": (b'{"__metadata__":{"a":1}}' + b" " * MANY, "__metadata__ that is text by name"),
+    "lists as metadata": (b'{"__metadata__":{"a":[' + b"[]," * MANY, "metadata in JSON that are text by name"),
+    "metadata twice": (
+        b'{"__metadata__":{"a":"' + b"b" * MANY + b'","a":"b"}}',
         "each name once, got 'a' again",
     ),
-    "metadata that is no text": (b'{"__metadata__":{"a":1}}' + b" " * MANY, "a header in JSON, got no text"),
-    "bad UTF-8": (b'{"\xff":1}' + b" " * MANY, "a header in JSON and UTF-8"),
+    "escapes without end": (b'{"' + b"\\n" * 3 * MANY + b'":{}}', "a header in JSON, with text at byte"),
+    "bad UTF-8": (b'{"\xff":{}}' + b" " * MANY, "a header in JSON and UTF-8"),
     "half a surrogate": (
         b'{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' + b" " * MANY,
         "names in Unicode",
@@ -78,7 +89,7 @@ def test_a_hostile_header_of_megabytes_is_refused_in_bounded_memory(tmp_path: Pa
     start = time.process_time()
     with pytest.raises(FormatError, match=f"^{path}: .*{message}"):
         load_arrays(path)
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 1
     tracemalloc.start()
     try:
         with pytest.raises(FormatError):
@@ -86,6 +97,11 @@ def test_a_hostile_header_of_megabytes_is_refused_in_bounded_memory(tmp_path: Pa
         assert tracemalloc.get_traced_memory()[1] < 2 * size + (64 << 20)
     finally:
         tracemalloc.stop()
+
+
+def test_what_would_not_be_read_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected at most 100000 arrays and as many lines of metadata, got more"):
+        save_arrays(tmp_path / "file", dict.fromkeys(map(str, range(100_001)), np.ones(1)))
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "a/../b", "..\\evil", "\\evil", ".."])

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from spago.mat import FormatError
 from spago.nn._atomic_write import atomic_write
-from spago.nn._large_header import LargeHeader
+from spago.nn._large_header import MAX_ARRAYS, LargeHeader
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -94,9 +94,11 @@ def save_arrays(path: PathLike, arrays: Mapping[str, npt.ArrayLike], metadata: M
 
     Raises:
         TypeError: For an array of another dtype, and for metadata that is not text.
-        ValueError: For a name that the format has not.
+        ValueError: For a name that the format has not, and for more than 100,000 arrays or lines of metadata.
         OSError: When the file cannot be written.
     """
+    if max(len(arrays), len(metadata or {})) > MAX_ARRAYS:
+        raise ValueError(f"{path}: expected at most {MAX_ARRAYS} arrays and as many lines of metadata, got more")
     converted = {_checked_name(name, path): _little_endian(array, name, path) for name, array in arrays.items()}
     # Larger elements first: so each array begins at a multiple of its element's size.
     ordered = dict(sorted(converted.items(), key=lambda item: -item[1].itemsize))
