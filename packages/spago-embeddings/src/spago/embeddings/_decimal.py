@@ -1,15 +1,17 @@
 """Decimal numbers in text, many at a time.
 
-For each byte of a text it is worked out once, with a few NumPy operations on bytes, what the one, two and four digits
-that begin there spell. Numbers of one length then share a few look-ups each: several times as fast as float(), and with
-the same result, since an integer below 2^53 divided by a power of ten up to 10^22 is rounded once.
+The last eight characters of a number are one integer of 64 bits, and so are the eight before them. A few operations on
+such integers, over thousands of numbers at once, take the point out, see whether all else is digits, and multiply the
+digits together: several times as fast as float(), and with the same result, since an integer below 2^53 divided by a
+power of ten up to 10^22 is rounded once.
 
-Source: W. D. Clinger (1990), "How to read floating point numbers accurately", section 3.
+Sources: D. Lemire (2018), "Quickly parsing eight digits", lemire.me/blog; W. D. Clinger (1990), "How to read floating
+point numbers accurately", section 3.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +20,25 @@ from spago.mat import Array
 
 Places: TypeAlias = npt.NDArray[np.intp]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+_Eights: TypeAlias = npt.NDArray[np.uint64]
 
-MARGIN = 20
-"""Bytes that must stand before the first number of a text: digits are looked up from before its beginning."""
+MARGIN = 16
+"""Bytes that must stand before the first number of a text: sixteen characters are looked at, however short it is."""
 
-_LONGEST = 16  # characters of a number without sign that is not left to float(): 15 digits and a point
-_WHOLE_DIGITS = 3  # digits before the point, likewise
-_SLICE = 4096  # numbers that are worked on at once: larger arrays would be fetched from the system each time
+_SLICE = 8192  # numbers that are worked on at once: their arrays stay in the caches of one processor
+_EXACT = 1 << 53
+
+
+def _bytes(value: int) -> np.uint64:
+    """Return eight times the same byte."""
+    return np.uint64(value * 0x0101010101010101)
+
+
+# A digit xor "0" is its value, and a point is this.
+_ZEROS, _POINTS = _bytes(ord("0")), _bytes(ord("0") ^ ord("."))
+_ONES, _TOP_BITS, _NINES_TO_TOP = _bytes(1), _bytes(0x80), _bytes(0x80 - 10)
+_POWERS = np.array([1.0] * 128 + [10.0**places for places in reversed(range(8))])
+"""By 128 + k, where byte k of eight is the point: the power of ten that the digits behind it stand for."""
 
 
 def parse(text: Bytes, starts: Places, stops: Places) -> Array:
@@ -32,7 +46,7 @@ def parse(text: Bytes, starts: Places, stops: Places) -> Array:
 
     Args:
         text: Bytes.
-        starts: Where each number begins, at least MARGIN, in rising order, shape (N,).
+        starts: Where each number begins, at least MARGIN, shape (N,).
         stops: Where it ends, shape (N,).
 
     Returns:
@@ -40,92 +54,93 @@ def parse(text: Bytes, starts: Places, stops: Places) -> Array:
 
     Examples:
         >>> text = np.frombuffer(b" " * MARGIN + b"-0.25 x", np.uint8)
-        >>> parse(text, np.array([20, 26]), np.array([25, 27]))
+        >>> parse(text, np.array([16, 22]), np.array([21, 23]))
         array([-0.25,   nan])
     """
+    # Item i is the eight bytes from i on, the first one lowest.
+    eights: _Eights = np.ndarray((max(len(text) - 7, 0),), "<u8", text, strides=(1,))
     values: Array = np.empty(len(starts))
     for i in range(0, len(starts), _SLICE):
-        first, last = starts[i : i + _SLICE], stops[i : i + _SLICE]
-        begin, end = int(first[0]) - MARGIN, int(last[-1])
-        values[i : i + _SLICE] = _Digits(text[begin:end]).numbers(first - begin, last - begin)
+        part = slice(i, i + _SLICE)
+        values[part] = _numbers(text, eights, starts[part], stops[part])
     return values
 
 
-class _Digits:
-    """What the digits of a text spell. Positions are those behind the last digit."""
+def _numbers(text: Bytes, eights: _Eights, starts: Places, stops: Places) -> Array:
+    first = text.take(starts)
+    negative = first == ord("-")
+    length = stops - starts
+    length -= negative
+    length -= first == ord("+")
+    short = length.max() <= 8
+    values, good = (_of_eight if short else _of_sixteen)(eights, stops, length)
+    values *= 1.0 - 2.0 * negative
+    if not good.all():
+        for i in np.flatnonzero(~good).tolist():
+            values[i] = _parse_one(text[starts[i] : stops[i]].tobytes())
+    return values
 
-    def __init__(self, text: Bytes) -> None:
-        self._text = text
-        # Item i is about the digits that end before byte i + 1, i + 2, i + 4.
-        self._one: Bytes = text - ord("0")
-        self._two: Bytes = self._one[:-1] * np.uint8(10) + self._one[1:]
-        self._four = self._two[:-2] * np.uint16(100) + self._two[2:]
-        self._odd_one = self._one > 9
-        self._odd_two = self._odd_one[:-1] | self._odd_one[1:]
-        self._odd_four = self._odd_two[:-2] | self._odd_two[2:]
 
-    def numbers(self, starts: Places, stops: Places) -> Array:
-        """Return the numbers from starts to stops."""
-        first = self._text.take(starts)
-        negative = first == ord("-")
-        length = stops - starts
-        length -= negative
-        length -= first == ord("+")
-        shortest = int(length.min())
-        if shortest == length.max():
-            values = self._of_length(stops, shortest)
-        else:
-            values = np.empty(len(starts))
-            for n in np.flatnonzero(np.bincount(length)).tolist():
-                places = np.flatnonzero(length == n)
-                values[places] = self._of_length(stops[places], n)
-        values *= 1.0 - 2.0 * negative
-        if np.isnan(np.dot(values, np.zeros_like(values))):
-            for i in np.flatnonzero(np.isnan(values)).tolist():
-                values[i] = _parse_one(self._text[starts[i] : stops[i]].tobytes())
-        return values
+def _of_eight(eights: _Eights, stops: Places, length: Places) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return numbers of at most eight characters without sign, and which of them are digits with at most one point."""
+    text = _last(eights[stops - 8], length)
+    point = _point(text)
+    digits, good = _value(_without(point, text))
+    good &= length > (point != 0)
+    return digits / _power(point), good
 
-    def _of_length(self, stops: Places, length: int) -> Array:
-        """Return the numbers of that many characters, such as 0.1234; nan for those of another form."""
-        values: Array = np.full(len(stops), np.nan)
-        rest = np.arange(len(stops))
-        for whole in range(1, min(length - 1, _WHOLE_DIGITS + 1)) if length <= _LONGEST else ():
-            places = length - 1 - whole
-            here = self._text.take(stops[rest] - (places + 1)) == ord(".")
-            if len(rest) == len(stops) and here.all():  # nearly always
-                return self._with_point(stops, whole, places)
-            found = rest[here]
-            values[found] = self._with_point(stops[found], whole, places)
-            rest = rest[~here]
-        return values
 
-    def _with_point(self, stops: Places, whole: int, places: int) -> Array:
-        """Return the numbers with so many digits before and after the point; nan where one is no digit."""
-        fraction, odd = self._spelled(stops, places)
-        integer, also_odd = self._spelled(stops - (places + 1), whole)
-        values: Array = (integer * 10**places + fraction) / 10.0**places
-        odd |= also_odd
-        if odd.any():
-            values[odd] = np.nan
-        return values
+def _of_sixteen(eights: _Eights, stops: Places, length: Places) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Do the same with numbers of up to sixteen characters; longer ones are not good."""
+    low = _last(eights[stops - 8], np.minimum(length, 8))
+    high = _last(eights[stops - 16], np.clip(length - 8, 0, 8))
+    point, early_point = _point(low), _point(high)
+    late = point != 0
+    taken_over = np.where(late, high >> np.uint64(56), 0)
+    low_digits, good = _value(_without(point, low) | taken_over)
+    high_digits, also_good = _value(np.where(late, high << np.uint64(8), _without(early_point, high)))
+    digits = high_digits * np.uint64(100_000_000) + low_digits
+    powers = np.where(early_point != 0, 1e8, 1.0) * _power(early_point) * _power(point)
+    good &= also_good & (digits < _EXACT) & (length <= 16) & (length > (late | (early_point != 0)))
+    return digits / powers, good
 
-    def _spelled(self, stops: Places, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Return the integers of so many digits that end at stops, and where one is no digit."""
-        total: Any = 0
-        odd: Any = False
-        done = 0
-        while done < count:
-            size = 4 if count - done >= 4 else 2 if count - done >= 2 else 1
-            spelled, are_odd = {
-                4: (self._four, self._odd_four),
-                2: (self._two, self._odd_two),
-                1: (self._one, self._odd_one),
-            }[size]
-            begin = stops - (done + size)
-            total = total + spelled.take(begin) * np.int64(10**done)
-            odd = are_odd.take(begin) | odd
-            done += size
-        return total, odd
+
+def _last(text: _Eights, count: Places) -> _Eights:
+    """Return the last 0 to 8 of eight characters, less "0" each; zeros before them."""
+    empty = (64 - 8 * count).view(np.uint64)
+    return ((text ^ _ZEROS) >> empty) << empty
+
+
+def _point(text: _Eights) -> _Eights:
+    """Return the top bit of the byte that is the point; 0 where there is none.
+
+    With several points it is more than one bit, or the wrong one, and what is left of them is no digit.
+    """
+    different = text ^ _POINTS
+    return (different - _ONES) & ~different & _TOP_BITS
+
+
+def _without(point: _Eights, text: _Eights) -> _Eights:
+    """Return the characters with those before the point moved on to its place."""
+    before = (point >> np.uint64(7)) - np.uint64(1)
+    digits: _Eights = (text & -(point << np.uint64(1))) | ((text & before) << np.uint64(8))
+    if not point.all():
+        digits = np.where(point == 0, text, digits)
+    return digits
+
+
+def _value(digits: _Eights) -> tuple[_Eights, npt.NDArray[np.bool_]]:
+    """Return the numbers that eight digits each make, and which of them are digits all."""
+    good = ((digits + _NINES_TO_TOP) | digits) & _TOP_BITS == 0
+    pairs = (digits * np.uint64(1 + (10 << 8))) >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
+    fours = (pairs * np.uint64(1 + (100 << 16))) >> np.uint64(16) & np.uint64(0x0000FFFF0000FFFF)
+    return (fours * np.uint64(1 + (10_000 << 32))) >> np.uint64(32), good
+
+
+def _power(point: _Eights) -> Array:
+    """Return the power of ten to divide by: 1 where there is no point."""
+    exponent = point.astype(np.float64).view(np.int64) >> 55  # of two, and of that the eighth
+    return _POWERS.take(exponent)
 
 
 def _parse_one(number: bytes) -> float:

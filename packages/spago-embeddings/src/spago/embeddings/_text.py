@@ -17,7 +17,7 @@ Choose: TypeAlias = Callable[[list[bytes]], Sequence[int]]
 
 MAX_SIZE = 65_536
 MAX_WORD_BYTES = 65_536
-BLOCK_BYTES = 256 << 10
+BLOCK_BYTES = 512 << 10
 _NEWLINE, _SPACE = ord("\n"), ord(" ")
 _BOM = b"\xef\xbb\xbf"
 
@@ -181,29 +181,38 @@ class _Lines:
     """
 
     def __init__(self, block: bytes, size: int) -> None:
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
-        if b"\t" in block:
-            block = block.replace(b"\t", b" ")
         self._block = b"0" * MARGIN + block
         self._size = size
         self._text: Bytes = np.frombuffer(self._block, np.uint8)
+        separators = np.flatnonzero(self._text <= _SPACE)
+        characters = self._text.take(separators)
+        rows = len(separators) // (size + 1)
+        if (
+            len(separators) == rows * (size + 1)
+            and np.count_nonzero(characters == _SPACE) == rows * size
+            and (characters[size :: size + 1] == _NEWLINE).all()
+        ):  # nearly always
+            last = np.arange(size, len(separators), size + 1)
+        else:
+            separators, last = self._find_separators(block)
+        self._separators = separators
+        self.ends = separators[last]
+        self._starts = np.concatenate([[MARGIN], self.ends[:-1] + 1])
+        self._first = np.concatenate([[0], last[:-1] + 1])
+        good = (last - self._first == size) & (separators[self._first] > self._starts)
+        self.all_regular = bool(good.all())
+        self.regular = np.flatnonzero(good)
+        self.irregular = np.flatnonzero(~good)
+
+    def _find_separators(self, block: bytes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the spaces that end a word or a number, and the newlines, and which of them are newlines."""
+        self._block = b"0" * MARGIN + block.replace(b"\r\n", b"\n").replace(b"\t", b" ")
+        self._text = np.frombuffer(self._block, np.uint8)
         separators = np.flatnonzero((self._text == _SPACE) | (self._text == _NEWLINE))
         is_end = self._text.take(separators) == _NEWLINE
         idle = ~is_end
         idle[:-1] &= np.diff(separators) == 1  # a space before another, or before the end of its line
-        if idle.any():
-            separators, is_end = separators[~idle], is_end[~idle]
-        self._separators = separators
-        last = np.flatnonzero(is_end)
-        self.ends = separators[last]
-        self._starts = np.concatenate([[MARGIN], self.ends[:-1] + 1])
-        self._first = np.concatenate([[0], last[:-1] + 1])
-        counts = last - self._first
-        good = (counts == size) & (separators[self._first] > self._starts)
-        self.all_regular = bool(good.all())
-        self.regular = np.flatnonzero(good)
-        self.irregular = np.flatnonzero(~good)
+        return separators[~idle], np.flatnonzero(is_end[~idle])
 
     def words(self) -> list[bytes]:
         """Return the words of regular lines."""
