@@ -27,8 +27,9 @@ class Row:
         exact: The same in mpmath.
         relative: Greatest relative error in units of eps, by x; None where only the absolute one is bounded.
         absolute: Greatest absolute error in units of eps, by x.
+        absolute_32: The same for float32, where it takes the place of both.
         limits: Values at -inf and +inf.
-        least: Smallest x for which the relative error holds, float64 and float32.
+        least: Smallest x for which the error holds, float64 and float32.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row:
     relative: Bound | None = None
     absolute: Bound | None = None
     least: tuple[float, float] = (-700.0, -80.0)
+    absolute_32: Bound | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -118,7 +120,15 @@ ROWS = [
     Row("erfc", mat.erfc, mp.erfc, (2, 0), square(5)),
     Row("normal_cdf", mat.normal_cdf, normal_cdf, (0, 1), square(5), least=(-37.0, -12.5)),
     Row("normal_pdf", mat.normal_pdf, normal_pdf, (0, 0), square(2), least=(-37.0, -12.5)),
-    Row("gelu", mat.gelu, lambda x: x * normal_cdf(x), (0, np.inf), square(6), least=(-37.0, -12.5)),
+    Row(
+        "gelu",
+        mat.gelu,
+        lambda x: x * normal_cdf(x),
+        (0, np.inf),
+        square(6),
+        least=(-37.0, -700.0),
+        absolute_32=lambda x: 1.5 * np.abs(x),
+    ),
     Row(
         "gelu_grad",
         mat.gelu_grad,
