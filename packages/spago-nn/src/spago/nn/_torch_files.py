@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Collection
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NoReturn
@@ -80,7 +81,8 @@ def load_torch(path: PathLike) -> Any:
 
     Tensors and parameters become arrays, those of float16 and bfloat16 as float32; tensors that share memory do so
     here. Dicts, lists, tuples, numbers and text are as they were saved; dtypes and devices become their names. Nothing
-    that a file says is run: one that holds anything else, such as a whole model, is refused.
+    that a file says is run: one that holds anything else, such as a whole model, is refused. The archive's checksums
+    are checked as it is read, where it has any, which takes about as long as the reading.
 
     Args:
         path: The file.
@@ -112,15 +114,16 @@ class _Checkpoint:
             self.refuse("one entry data.pkl", f"{len(pickles)}; is it a file of torch.save?")
         self.folder = pickles[0].removesuffix("data.pkl")
         order = self.entries.get(f"{self.folder}byteorder")
-        if order is not None and self.bytes_of(order) != b"little":
+        if order is not None and self.bytes_of(order, "byteorder") != b"little":
             self.refuse("numbers whose first byte is the lowest", "others")
         size = sum(entry.size for entry in self.entries.values())
-        data = self.bytes_of(self.entries[pickles[0]])
+        data = self.bytes_of(self.entries[pickles[0]], "data.pkl")
         return _Machine(data, self, size + _SPARE - (1 << 23)).run()
 
-    def bytes_of(self, entry: Stored) -> bytes:
-        self.file.seek(entry.start)
-        return self.file.read(entry.size)
+    def bytes_of(self, entry: Stored, what: str) -> bytes:
+        data = bytearray(entry.size)
+        entry.read_into(memoryview(data), self.file, f"{self.path}, {what}")
+        return bytes(data)
 
     def storage(self, kind: str, key: str, count: int) -> _Storage:
         """The numbers of an entry, read once."""
@@ -135,12 +138,7 @@ class _Checkpoint:
         dtype = np.dtype("<u2" if kind == "bfloat16" else kind)
         if count * dtype.itemsize != entry.size:
             self.refuse(f"{count * dtype.itemsize} bytes for storage {key!r}", f"{entry.size}")
-
-        def read(into: memoryview) -> None:
-            self.file.seek(entry.start)
-            if self.file.readinto(into) != len(into):
-                self.refuse(f"{len(into)} bytes for storage {key!r}", "fewer; the file was cut while it was read")
-
+        read = partial(entry.read_into, file=self.file, what=f"{self.path}, storage {key!r}")
         if kind in ("bfloat16", "<f2"):
             array: npt.NDArray[Any] = read_widened(read, count, kind == "bfloat16")
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from io import BufferedReader
 from typing import NamedTuple, NoReturn
 
@@ -23,13 +24,31 @@ _END_64 = struct.Struct("<4sQ2H2L4Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _MAX_DIRECTORY = 1 << 26
+_PIECE = 1 << 20
 
 
 class Stored(NamedTuple):
-    """Where the bytes of an entry are in the file."""
+    """Where the bytes of an entry are in the file, and their CRC-32."""
 
     start: int
     size: int
+    crc: int | None
+
+    def read_into(self, target: memoryview, file: BufferedReader, what: str) -> None:
+        """Fill memory with the bytes, checking them as they come.
+
+        Raises:
+            FormatError: They are not those that were written.
+        """
+        file.seek(self.start)
+        crc = 0
+        for start in range(0, self.size, _PIECE):
+            piece = target[start : start + _PIECE]
+            if file.readinto(piece) != len(piece):
+                raise FormatError(f"{what}: expected {self.size} bytes, got fewer; the file was cut while it was read")
+            crc = zlib.crc32(piece, crc)
+        if self.crc not in (crc, None):
+            raise FormatError(f"{what}: expected bytes of CRC-32 {self.crc:08x}, got {crc:08x}; they were changed")
 
 
 def read_directory(file: BufferedReader, path: str) -> dict[str, Stored]:
@@ -90,6 +109,9 @@ class _Archive:
             if name in entries:
                 self.refuse("each entry once", f"{name!r} again")
             entries[name] = entry
+        if not any(entry.crc for entry in entries.values()):
+            # As PyTorch has it after `set_crc32_options(False)`.
+            entries = {name: entry._replace(crc=None) for name, entry in entries.items()}
         end = 0
         for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
             if entry.start < end:
@@ -116,7 +138,7 @@ class _Archive:
             self.refuse(f"{name!r} at byte {offset}", "something else")
         if start + size > end:
             self.refuse(f"{size} bytes for {name!r}", f"{max(end - start, 0)} before the list of entries")
-        return name, Stored(start, size), names_at + name_size + extra_size + comment_size
+        return name, Stored(start, size, header[7]), names_at + name_size + extra_size + comment_size
 
     def large(self, extra: bytes, numbers: list[int], name: str) -> list[int]:
         """Put the numbers of 64 bits in place of those that 32 cannot hold."""
