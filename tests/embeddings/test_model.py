@@ -408,6 +408,19 @@ def test_state_can_be_cleared(model: Model) -> None:
     assert check(model.store).ok
 
 
+def test_clearing_state_reaches_rows_that_have_been_read(model: Model) -> None:
+    model.embed_many(["ev"]).acc_grad(np.ones((1, 2)))
+    adam(touched(model))
+    model.embed_many(["ev"]).acc_grad(np.ones((1, 2)))
+    assert touched(model).payload is not None
+    model.clear_state()
+    assert touched(model).payload is None
+    adam(touched(model))
+    payload = model.payload("ev")
+    assert payload is not None
+    np.testing.assert_array_equal(payload.arrays["m"], [1, 1])
+
+
 def test_an_embedding_follows_every_update(model: Model) -> None:
     node = model.embed("ev")
     assert isinstance(node, Embedding)

@@ -18,10 +18,10 @@ Examples:
 """
 
 from spago.embeddings._check import CheckReport, check
-from spago.embeddings._disk import LevelDBRepository, LevelDBStore
 from spago.embeddings._export import ExportReport, export_vectors
 from spago.embeddings._import import ImportReport, import_vectors
 from spago.embeddings._keys import Word
+from spago.embeddings._leveldb_store import LevelDBRepository, LevelDBStore
 from spago.embeddings._memory import MemoryRepository, MemoryStore
 from spago.embeddings._model import Model, Unknown
 from spago.embeddings._nodes import EmbeddedWords, Embedding

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from spago.embeddings._check import check
-from spago.embeddings._disk import LevelDBRepository
 from spago.embeddings._export import EXPORT_FORMATS, export_vectors
 from spago.embeddings._import import FORMATS, import_vectors
+from spago.embeddings._leveldb_store import LevelDBRepository
 from spago.embeddings._model import Model
 from spago.embeddings._queries import UnknownWordError
 from spago.embeddings._repair import repair

@@ -15,6 +15,8 @@ Slots = npt.NDArray[np.intp]
 # What a row costs beside its numbers: the key, and its places in a dict and a list.
 _KEY_BYTES = 200
 
+_NEVER = np.iinfo(np.int64).max  # the time at which a row that may not be forgotten was used
+
 
 class RowCache:
     """Vectors and optimizer state of some words; the least recently used give way to new ones.
@@ -97,10 +99,10 @@ class RowCache:
 
     def _make_room(self, count: int, keep: Sequence[bytes]) -> None:
         """Forget at least count of the least recently used keys, and a sixteenth of all to do so rarely."""
-        count = max(count, self.capacity // 16)
-        own = set(keep)
-        candidates = np.array([slot for key, slot in self._slots.items() if key not in own], np.intp)
-        count = min(count, len(candidates))
+        used = self._used[: len(self._keys)].copy()
+        own = [self._slots[key] for key in keep if key in self._slots]
+        used[own] = used[self._free] = _NEVER
+        count = min(max(count, self.capacity // 16), len(self._slots) - len(own))
         if count:
-            oldest: list[int] = candidates[np.argpartition(self._used[candidates], count - 1)[:count]].tolist()
+            oldest: list[int] = np.argpartition(used, count - 1)[:count].tolist()
             self.discard([self._keys[slot] for slot in oldest])

@@ -1,191 +1,157 @@
-"""Named stores in one LevelDB database."""
+"""What stores on disk have in common: a process opens a database once, shares it, and is alone with it."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import ctypes
 import os
-import shutil
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
-from spago.embeddings._leveldb import MARKER, Database, Header, exists, get, get_many
-from spago.embeddings._marker import Marker
-from spago.embeddings._store import (
-    Attributes,
-    DamagedStoreError,
-    StoreError,
-    StoreLockedError,
-    as_batch,
-    missing_store_error,
-    read_only_error,
-)
-
-_CHUNK = 256  # records that an iterator reads at a time
-_CLEAR_CHUNK = 10_000  # records that `clear` removes in one batch
-
-_registry: dict[tuple[int, int], Database] = {}
-_registry_lock = threading.Lock()
+from spago.embeddings._base_store import BaseStore
+from spago.embeddings._header import Header
+from spago.embeddings._store import StoreError, missing_store_error, read_only_error
 
 
-def _acquire(path: Path, create: bool) -> Database:
-    """Return the open database of the folder; the folder is known by its device and inode, not by its name."""
-    made = _prepare(path, create)
-    try:
-        status = path.stat()
-        with _registry_lock:
-            database = _registry.get((status.st_dev, status.st_ino))
+class OpenDatabase:
+    """A database that is open, shared by all repositories of this process that stand for it.
+
+    Attributes:
+        path: Its folder or file.
+        users: How many repositories have it open.
+        pid: The process that opened it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.users = 0
+        self.pid = os.getpid()
+
+    def check_process(self) -> None:
+        """Raise StoreError in a process that was forked from the one that opened the database."""
+        if os.getpid() != self.pid:
+            raise StoreError(
+                f"{self.path}: expected to be used in process {self.pid}, which opened it, got process {os.getpid()}; "
+                "open stores after the fork, in one process"
+            )
+
+    def header(self, name: str) -> Header:
+        """Return the header of the store of that name, the same object each time."""
+        raise NotImplementedError
+
+    def index_path(self, digest: str) -> Path:
+        """Return where the index of a store is kept."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close for good."""
+        raise NotImplementedError
+
+    def handles(self) -> list[Any]:
+        """Return what closes files when it is forgotten."""
+        raise NotImplementedError
+
+
+D = TypeVar("D", bound=OpenDatabase)
+
+
+class OpenDatabases(Generic[D]):
+    """The databases of one kind that this process has open, by what tells one from another."""
+
+    def __init__(self) -> None:
+        self._databases: dict[Hashable, D] = {}
+        self._lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._abandon)
+
+    def acquire(self, identity: Hashable, open_database: Callable[[], D]) -> D:
+        """Return the database, opened where it is not open."""
+        with self._lock:
+            database = self._databases.get(identity)
             if database is None:
-                database = _registry[status.st_dev, status.st_ino] = Database(path)
+                database = self._databases[identity] = open_database()
             database.users += 1
             return database
-    except StoreLockedError:
-        raise
-    except BaseException:
-        if made and not exists(path):
-            shutil.rmtree(path, ignore_errors=True)
-        raise
+
+    def release(self, database: D) -> None:
+        """Close the database when its last user goes; in a forked child nothing happens."""
+        if os.getpid() != database.pid:
+            return
+        with self._lock:
+            database.users -= 1
+            if database.users == 0:
+                for identity in [key for key, value in self._databases.items() if value is database]:
+                    del self._databases[identity]
+                database.close()
+
+    def __contains__(self, identity: Hashable) -> bool:
+        with self._lock:
+            return identity in self._databases
+
+    def _abandon(self) -> None:
+        """Keep a forked child from closing its parent's databases, whose threads it does not have."""
+        self._lock = threading.Lock()  # the parent's may be held by such a thread
+        for database in self._databases.values():
+            for handle in database.handles():
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+        self._databases.clear()
 
 
-def is_open(path: Path) -> bool:
-    """Whether this process has the database of the folder open."""
-    status = path.stat()
-    with _registry_lock:
-        return (status.st_dev, status.st_ino) in _registry
+class DiskRepository(Generic[D]):
+    """Named stores in one database on disk.
 
-
-def _release(database: Database) -> None:
-    """Close the database when its last user goes; in a forked child nothing happens."""
-    if os.getpid() != database.pid:
-        return
-    with _registry_lock:
-        database.users -= 1
-        if database.users == 0:
-            for identity in [key for key, value in _registry.items() if value is database]:
-                del _registry[identity]
-            database.close()
-
-
-def _prepare(path: Path, create: bool) -> bool:
-    """Make sure that path can be opened, and return whether the folder was made for that.
-
-    Raises:
-        StoreError: When there is no store and none may be made.
-        DamagedStoreError: When there is a store without its most important file.
-    """
-    if exists(path):
-        return False
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path}: expected a folder, got a file; choose another path")
-    made = not path.exists()
-    # A marker of 0 without a database: its making was cut short, and nothing was ever acknowledged.
-    acknowledged = Marker(path / MARKER).read()
-    if acknowledged or (acknowledged is None and not made and any(path.glob("MANIFEST-*"))):
-        raise DamagedStoreError(f"{path}: expected a file CURRENT in the store, found none; repair the store")
-    if not create:
-        raise StoreError(f"{path}: expected a store, found none; is the path right?")
-    if acknowledged is None and not made and any(path.iterdir()):
-        raise StoreError(f"{path}: expected an empty folder or a store, got other files; choose another path")
-    path.mkdir(parents=True, exist_ok=True)
-    if acknowledged is None:
-        Marker(path / MARKER).create()
-    return made
-
-
-def _abandon_all() -> None:
-    global _registry_lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
-    _registry_lock = threading.Lock()
-    for database in _registry.values():
-        database.abandon()
-    _registry.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
-
-
-class LevelDBRepository:
-    """Named stores in one LevelDB database, a folder on disk.
-
-    One process at a time can have it open. In that process it may be opened as often as one likes.
-
-    Args:
-        path: The folder.
-        read_only: Refuse writing. LevelDB needs a writable folder even so, and the lock.
-        create: Make a new database where there is none; its parent folders too. Never with read_only.
-        sync: Wait after each batch until the disk has it. Without, acknowledged batches survive the death of the
-            process, and the last ones may be lost when the machine dies; that they are is noticed at the next opening.
-
-    Raises:
-        StoreLockedError: Another process has it open.
-        DamagedStoreError: Its files are damaged, or acknowledged batches are gone.
-        StoreError: There is none, and none may be made.
-        ModuleNotFoundError: No binding of LevelDB is installed.
-
-    Examples:
-        >>> import tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> with LevelDBRepository(folder) as repository:
-        ...     repository.store("words").put(b"ev", b"house")
-        >>> with LevelDBRepository(folder, read_only=True) as repository:
-        ...     repository.store("words").get(b"ev")
-        b'house'
+    Attributes:
+        path: Where it is.
+        sync: Whether a batch waits until the disk has it.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, read_only: bool = False, create: bool = True, sync: bool = False
+        self, path: str | os.PathLike[str], database: D, databases: OpenDatabases[D], *, read_only: bool, sync: bool
     ) -> None:
         self.path = Path(path)
         self.sync = sync
         self._read_only = read_only
-        self._database = _acquire(Path(os.path.realpath(path)), create and not read_only)
+        self._database = database
         # Runs once: at close, when the repository is forgotten, or at the end of the process.
-        self._finalize = weakref.finalize(self, _release, self._database)
+        self._finalize = weakref.finalize(self, databases.release, database)
 
     @property
     def read_only(self) -> bool:
         """Whether writing is refused in all stores."""
         return self._read_only
 
-    def store(self, name: str, *, read_only: bool = False) -> LevelDBStore:
-        """Return the store of that name; see `Repository.store`."""
-        header = self.open_database().header(name)
-        read_only = read_only or self._read_only
-        if read_only and not header.written:
-            raise missing_store_error(name, self.path)
-        return LevelDBStore(self, name, header, read_only)
+    def close(self) -> None:
+        """Close the repository and its stores; the database when no other repository of this process has it open."""
+        self._finalize()
 
-    def names(self) -> list[str]:
-        """Return the names of the stores that have been written, in the byte order of their UTF-8."""
-        with (
-            self.open_database() as db,
-            db.iterator(prefix=b"h", include_value=False, verify_checksums=True) as iterator,
-        ):
-            return [key[1:].decode() for key in iterator]
+    def open_database(self) -> D:
+        """Return the database; raise StoreError when the repository is closed."""
+        if not self._finalize.alive:
+            raise StoreError(f"{self.path}: expected an open repository, got a closed one; open it again")
+        return self._database
 
     def drop(self, name: str) -> None:
         """Remove a store with its attributes; nothing happens when there is none."""
         if self._read_only:
             raise read_only_error(name)
         database = self.open_database()
-        header = database.header(name)
-        if header.written:
-            LevelDBStore(self, name, header, read_only=False).clear()
-            database.forget(header, sync=self.sync)
+        if database.header(name).written:
+            self._drop(name)
+            index_path(database, name).unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Close the repository and its stores; the database when no other repository of this process has it open."""
-        self._finalize()
+    def _drop(self, name: str) -> None:
+        raise NotImplementedError
 
-    def open_database(self) -> Database:
-        """Return the database; raise StoreError when the repository is closed."""
-        if not self._finalize.alive:
-            raise StoreError(f"{self.path}: expected an open repository, got a closed one; open it again")
-        return self._database
+    def _refuses_writing(self, name: str, read_only: bool) -> bool:
+        """Return whether the store of that name is for reading only; StoreError when it is, and is not there."""
+        read_only = read_only or self._read_only
+        if read_only and not self.open_database().header(name).written:
+            raise missing_store_error(name, self.path)
+        return read_only
 
     def __enter__(self) -> Self:
         return self
@@ -196,27 +162,16 @@ class LevelDBRepository:
         self.close()
 
     def __repr__(self) -> str:
-        return f"LevelDBRepository({str(self.path)!r})"
+        return f"{type(self).__name__}({str(self.path)!r})"
 
 
-class LevelDBStore:
-    """One store of a `LevelDBRepository`; see `Store`."""
+class DiskStore(BaseStore, Generic[D]):
+    """One store of a repository on disk."""
 
-    def __init__(self, repository: LevelDBRepository, name: str, header: Header, read_only: bool) -> None:
+    def __init__(self, repository: DiskRepository[D], name: str, read_only: bool) -> None:
+        super().__init__(name, read_only)
         self._repository = repository
-        self._header = header
-        self._name = name
-        self._read_only = read_only
-
-    @property
-    def name(self) -> str:
-        """The name under which the repository knows the store."""
-        return self._name
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writing is refused."""
-        return self._read_only
+        self._header = repository.open_database().header(name)
 
     @property
     def version(self) -> int:
@@ -224,115 +179,29 @@ class LevelDBStore:
         return self._header.version
 
     @property
+    def revision(self) -> str:
+        """A text that no other content of any store has: it changes with every write, and not at the next opening."""
+        return self._header.fields.revision
+
+    @property
     def attributes(self) -> dict[str, int | str]:
         """A copy of what was noted with `set_attributes`."""
         self._database().check_process()
-        return dict(self._header.attributes)
+        return dict(self._header.fields.attributes)
 
-    def set_attributes(self, attributes: Attributes) -> None:
-        """Replace the attributes."""
-        self._write({}, attributes=attributes)
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of key, or None.
-
-        Raises:
-            DamagedRecordError: When its block on disk is damaged.
-        """
-        with self._database() as db:
-            return get(db, self._header.prefix, key, self._repository.path)
-
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the value, or None, for each key.
-
-        Raises:
-            DamagedRecordError: When the block of one of them is damaged.
-        """
-        header = self._header
-        with self._database() as db:
-            version = header.version
-            records = get_many(db, header.prefix, keys, self._repository.path)
-        header.remember((key for key, record in zip(keys, records, strict=True) if record is not None), version)
-        return records
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write one value."""
-        self.put_many([(key, value)])
-
-    def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write all pairs in one atomic batch."""
-        self._write(as_batch(items))
-
-    def put_new(self, items: Iterable[tuple[bytes, bytes]], version: int) -> None:
-        """Do as `put_many` with keys of which none was there at that version: it is not looked up which are new."""
-        self._write(as_batch(items), absent_at=version)
-
-    def delete(self, key: bytes) -> bool:
-        """Remove key and return whether it was there."""
-        return self.delete_many([key]) == 1
-
-    def delete_many(self, keys: Iterable[bytes]) -> int:
-        """Remove all keys in one atomic batch and return how many were there."""
-        return self._write({}, keys)
-
-    def clear(self) -> None:
-        """Remove all records; the attributes stay."""
-        keys = self.keys()
-        while chunk := list(itertools.islice(keys, _CLEAR_CHUNK)):
-            self.delete_many(chunk)
-
-    def keys(self, start: bytes = b"") -> Iterator[bytes]:
-        """Iterate over the keys ≥ start in byte order."""
-        length = len(self._header.prefix)
-        for key in self._iterate(start, include_value=False):
-            yield key[length:]
-
-    def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Iterate over keys ≥ start and their values in byte order."""
-        length = len(self._header.prefix)
-        for key, value in self._iterate(start, include_value=True):
-            yield key[length:], value
-
-    def _iterate(self, start: bytes, include_value: bool) -> Iterator[Any]:
-        prefix = self._header.prefix
-        with self._database() as db:
-            iterator = db.iterator(
-                start=prefix + start,
-                stop=prefix[:-1] + b"\1",
-                include_value=include_value,
-                verify_checksums=True,
-                fill_cache=False,
-            )
-        chunk: list[Any] = []
-        with contextlib.closing(iterator):
-            while True:
-                # The database is held while reading a chunk, never while the caller works with it.
-                with self._database() as now:
-                    if now is not db:
-                        raise StoreError(f"{self._repository.path}: the store was reopened meanwhile; iterate again")
-                    chunk = list(itertools.islice(iterator, _CHUNK))
-                yield from chunk
-                if len(chunk) < _CHUNK:
-                    return
+    @property
+    def index_path(self) -> Path:
+        """Where `most_similar` keeps a copy of the vectors; it may be removed at any time."""
+        return index_path(self._database(), self.name)
 
     def __len__(self) -> int:
         self._database().check_process()
-        return self._header.count
+        return self._header.fields.count
 
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, bytes) and self.get(key) is not None
-
-    def _database(self) -> Database:
+    def _database(self) -> D:
         return self._repository.open_database()
 
-    def _write(
-        self,
-        puts: dict[bytes, bytes],
-        deletes: Iterable[bytes] = (),
-        attributes: Attributes | None = None,
-        absent_at: int = -1,
-    ) -> int:
-        if self._read_only:
-            raise read_only_error(self._name)
-        sync = self._repository.sync
-        return self._database().write(self._header, puts, deletes, attributes, sync=sync, absent_at=absent_at)
+
+def index_path(database: OpenDatabase, name: str) -> Path:
+    """Return where the index of the store of that name is kept: names may be longer than those of files."""
+    return database.index_path(sha256(name.encode()).hexdigest()[:16])

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from spago.embeddings._array_files import ArrayVectors
 from spago.embeddings._binary import BinaryVectors, looks_binary
-from spago.embeddings._disk import LevelDBStore
 from spago.embeddings._files import Progress, Source, open_source, reporting, stem_of
+from spago.embeddings._leveldb_store import LevelDBStore
 from spago.embeddings._record import encode
 from spago.embeddings._seen import SeenKeys
 from spago.embeddings._sqlite import SQLiteStore

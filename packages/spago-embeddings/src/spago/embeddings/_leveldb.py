@@ -18,9 +18,6 @@ Keys of the database: `d` the database itself, `h` + name the header of a store,
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
 import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
@@ -28,8 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from zlib import crc32
 
+from spago.embeddings._disk import OpenDatabase
+from spago.embeddings._header import FORMAT, Fields, Header, pack, unpack
 from spago.embeddings._marker import Marker
 from spago.embeddings._record import damaged_record
 from spago.embeddings._store import (
@@ -37,14 +35,12 @@ from spago.embeddings._store import (
     DamagedStoreError,
     StoreError,
     StoreLockedError,
-    name_bytes,
 )
 from spago.mat.addons import require
 
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 1
 DATABASE = b"d"
 MARKER = "SEQUENCE"
 _KNOWN_KEYS = 50_000
@@ -62,30 +58,23 @@ def _plyvel() -> Any:
     return require("plyvel", "plyvel_next", install="spago-embeddings", purpose="LevelDBRepository")
 
 
-class Header:
-    """What is kept about one store, in memory and in the database; changed only while writing.
+class LevelDBHeader(Header):
+    """What is known about one store.
 
     To count records, a write has to know which of its keys are new. Keys that were read or written lately are known to
     be there, which spares a training step to read each word a second time.
     """
 
     def __init__(self, name: str) -> None:
-        self.key = b"h" + name_bytes(name)
-        self.prefix = b"r" + name_bytes(name) + b"\0"
-        self.version = 0
-        self.written = False
-        self.count = 0
-        self.attributes: dict[str, int | str] = {}
+        super().__init__(name)
+        self.key = b"h" + self.name
+        self.prefix = b"r" + self.name + b"\0"
         self._known: set[bytes] = set()
         self._known_lock = threading.Lock()
 
     def read(self, db: Any, path: Path) -> None:
         """Take over what the database says."""
-        content = db.get(self.key, verify_checksums=True)
-        fields = {} if content is None else unpack(content, path)
-        self.written = content is not None
-        self.count = fields.get("count", 0)
-        self.attributes = fields.get("attributes", {})
+        self.take_over(db.get(self.key, verify_checksums=True), path)
         with self._known_lock:
             self._known.clear()
             self.version += 1  # what a cache holds may be of before
@@ -103,49 +92,26 @@ class Header:
         with self._known_lock:
             return [key for key in keys if key not in self._known]
 
-    def wrote(self, puts: Iterable[bytes], deletes: Iterable[bytes]) -> None:
+    def wrote(self, puts: Iterable[bytes], deletes: Iterable[bytes], fields: Fields) -> None:
         """Note what was written."""
         with self._known_lock:
+            self.fields = fields
             self.version += 1
             self._known.difference_update(deletes)
         self.remember(puts, self.version)
 
-    def pack(self, count: int, attributes: Attributes) -> bytes:
-        """Return the header's bytes with that content."""
-        return pack({"format": FORMAT, "count": count, "attributes": dict(attributes)})
 
-
-def pack(fields: dict[str, Any]) -> bytes:
-    """Return the bytes of a header: a CRC-32, then JSON."""
-    content = json.dumps(fields, sort_keys=True).encode()
-    return crc32(content).to_bytes(4, "little") + content
-
-
-def unpack(content: bytes, path: Path) -> dict[str, Any]:
-    """Return what a header holds; DamagedStoreError when it is damaged."""
-    if crc32(content[4:]).to_bytes(4, "little") != content[:4]:
-        raise DamagedStoreError(f"{path}: expected a header whose checksum is right, got a wrong one; repair the store")
-    fields: dict[str, Any] = json.loads(content[4:])
-    if fields["format"] != FORMAT:
-        raise DamagedStoreError(
-            f"{path}: expected a store of format {FORMAT}, got {fields['format']}; was it written by a newer release?"
-        )
-    return fields
-
-
-class Database:
-    """One open database, shared by all repositories of this process that stand for its folder.
+class Database(OpenDatabase):
+    """One open database.
 
     As a context manager it hands out the database for reading: the database is not closed inside the block, and
     errors of LevelDB come out as errors of this package.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.users = 0
-        self.pid = os.getpid()
+        super().__init__(path)
         self.sequence = 0
-        self.headers: dict[str, Header] = {}
+        self.headers: dict[str, LevelDBHeader] = {}
         self.marker = Marker(path / MARKER)
         self._db: Any = None
         self._closed = False
@@ -189,14 +155,6 @@ class Database:
         for header in self.headers.values():
             header.read(db, self.path)
 
-    def check_process(self) -> None:
-        """Raise StoreError in a process that was forked from the one that opened the database."""
-        if os.getpid() != self.pid:
-            raise StoreError(
-                f"{self.path}: expected to be used in process {self.pid}, which opened it, got process {os.getpid()}; "
-                "open stores after the fork, in one process"
-            )
-
     def __enter__(self) -> Any:
         self.check_process()
         with self._changed:
@@ -220,19 +178,19 @@ class Database:
             raise StoreError(f"{self.path}: expected an open store, got a closed one; open the repository again")
         self._open(create=False)
 
-    def header(self, name: str) -> Header:
+    def header(self, name: str) -> LevelDBHeader:
         """Return the header of the store of that name, the same object each time."""
         with self as db, self._changed:
             header = self.headers.get(name)
             if header is None:
-                header = Header(name)
+                header = LevelDBHeader(name)
                 header.read(db, self.path)
                 self.headers[name] = header
             return header
 
     def write(
         self,
-        header: Header,
+        header: LevelDBHeader,
         puts: dict[bytes, bytes],
         deletes: Iterable[bytes] = (),
         attributes: Attributes | None = None,
@@ -250,27 +208,24 @@ class Database:
             new = absent_at == header.version
             added = len(puts) if new else _missing(db, prefix, header.unknown(puts), self.path)
             removed = len(deletes) - _missing(db, prefix, list(deletes), self.path) if deletes else 0
-            attributes = header.attributes if attributes is None else dict(attributes)
+            fields = header.after(added - removed, attributes)
             batch = db.write_batch(sync=sync)
             for key, value in puts.items():
                 batch.put(prefix + key, value)
             for key in deletes:
                 batch.delete(prefix + key)
-            batch.put(header.key, header.pack(header.count + added - removed, attributes))
+            batch.put(header.key, fields.pack())
             self._commit(batch)
-            header.count += added - removed
-            header.attributes, header.written = dict(attributes), True
-            header.wrote(puts, deletes)
+            header.wrote(puts, deletes, fields)
         return removed
 
-    def forget(self, header: Header, *, sync: bool) -> None:
+    def forget(self, header: LevelDBHeader, *, sync: bool) -> None:
         """Remove the header of a store that has no records."""
         with self._renewed() as db:
             batch = db.write_batch(sync=sync)
             batch.delete(header.key)
             self._commit(batch)
-            header.attributes, header.written = {}, False
-            header.wrote((), ())
+            header.wrote((), (), Fields())
 
     @contextmanager
     def _renewed(self) -> Generator[Any]:
@@ -307,10 +262,13 @@ class Database:
             self._close_database()
             self.marker.close()
 
-    def abandon(self) -> None:
-        """Keep the parent's database from being closed by a forked child, where its threads are missing."""
-        if self._db is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
+    def handles(self) -> list[Any]:
+        """Return LevelDB's own object, if any."""
+        return [] if self._db is None else [self._db]
+
+    def index_path(self, digest: str) -> Path:
+        """Return where the index of a store is kept, in the folder."""
+        return self.path / f"VECTORS-{digest}"
 
 
 def _missing(db: Any, prefix: bytes, keys: Sequence[bytes], path: Path) -> int:

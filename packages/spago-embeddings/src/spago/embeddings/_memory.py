@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from spago.embeddings._base_store import BaseStore
 from spago.embeddings._store import (
     Attributes,
     StoreError,
     as_batch,
     missing_store_error,
     name_bytes,
-    read_only_error,
 )
 
 
@@ -106,24 +106,13 @@ class MemoryRepository:
             raise StoreError("memory: expected an open repository, got a closed one; make another")
 
 
-class MemoryStore:
+class MemoryStore(BaseStore):
     """One store of a `MemoryRepository`; see `Store`."""
 
     def __init__(self, repository: MemoryRepository, name: str, content: _Content, read_only: bool) -> None:
+        super().__init__(name, read_only)
         self._repository = repository
-        self._name = name
         self._content = content
-        self._read_only = read_only
-
-    @property
-    def name(self) -> str:
-        """The name under which the repository knows the store."""
-        return self._name
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writing is refused."""
-        return self._read_only
 
     @property
     def version(self) -> int:
@@ -142,19 +131,11 @@ class MemoryStore:
             content.attributes = dict(attributes)
             content.wrote()
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of key, or None."""
-        return self._open().records.get(key)
-
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value, or None, for each key."""
         content = self._open()
         with content.lock:
             return list(map(content.records.get, keys))
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write one value."""
-        self.put_many([(key, value)])
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Write all pairs in one atomic batch."""
@@ -166,10 +147,6 @@ class MemoryStore:
             if len(content.records) != before:
                 content.order = None
             content.wrote()
-
-    def delete(self, key: bytes) -> bool:
-        """Remove key and return whether it was there."""
-        return self.delete_many([key]) == 1
 
     def delete_many(self, keys: Iterable[bytes]) -> int:
         """Remove all keys in one atomic batch and return how many were there."""
@@ -209,14 +186,10 @@ class MemoryStore:
     def __len__(self) -> int:
         return len(self._open().records)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._open().records
-
     def _open(self) -> _Content:
         self._repository.check_open()
         return self._content
 
     def _writable(self) -> _Content:
-        if self._read_only:
-            raise read_only_error(self._name)
+        self._check_writable()
         return self._open()

@@ -294,7 +294,11 @@ class Model(Queries):
 
     def clear_state(self) -> None:
         """Remove the optimizer's state from all words; the vectors stay. For training with another optimizer."""
-        self._open().clear_state()
+        vectors = self._open()
+        with vectors.lock:
+            vectors.clear_state()
+            if self.trainable:
+                self._rows.forget_state()
 
     def _checked(self, vectors: npt.ArrayLike, count: int) -> Array:
         array: Array = np.asarray(vectors, self.dtype)

@@ -108,6 +108,8 @@ def _leaf(value: Array, name: str) -> ag.Variable:
 def _sum_by_place(grad: Array, places: npt.NDArray[np.intp], count: int) -> Array:
     """Return the sums of the rows of grad for the places 0 to count - 1, each of which occurs; others are left out."""
     order = np.argsort(places, kind="stable")
+    if len(order) == count:  # each occurs once
+        return grad[order]
     starts = np.searchsorted(places[order], np.arange(count + 1))
     totals: Array = np.add.reduceat(grad[order[: starts[-1]]], starts[:-1], axis=0)
     return totals

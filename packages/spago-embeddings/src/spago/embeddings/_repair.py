@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from spago.embeddings._disk import is_open
-from spago.embeddings._leveldb import DATABASE, FORMAT, MARKER, open_leveldb, pack, rebuild, unpack
+from spago.embeddings._header import FORMAT, Header, pack, unpack
+from spago.embeddings._leveldb import DATABASE, MARKER, open_leveldb, rebuild
+from spago.embeddings._leveldb_store import is_open
 from spago.embeddings._marker import Marker
 from spago.embeddings._record import FORMAT as RECORD_FORMAT
 from spago.embeddings._record import RESIDUE, decode
@@ -156,6 +157,6 @@ def _write(db: Any, stores: dict[str, StoreRepair], garbage: list[bytes], sequen
         for name, store in stores.items():
             for word in store.removed:
                 batch.delete(b"r" + name.encode() + b"\0" + word)
-            fields = {"format": FORMAT, "count": store.found, "attributes": store.attributes}
-            batch.put(b"h" + name.encode(), pack(fields))
+            header = Header(name)
+            batch.put(b"h" + header.name, header.after(store.found, store.attributes).pack())
         batch.put(DATABASE, pack({"format": FORMAT, "sequence": sequence}))

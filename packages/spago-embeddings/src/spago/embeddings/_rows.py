@@ -142,6 +142,11 @@ class TouchedRows:
                 arrays = {name: array[loaded] for name, array in self._payload.arrays.items()}
                 self._payload = Payload(self._payload.label, arrays)
 
+    def forget_state(self) -> None:
+        """Forget the state that was read with the rows."""
+        with self._lock:
+            self._payload = None
+
     def _load(self) -> None:
         """Read vectors and state of the rows that do not have them yet."""
         have = len(self._value)

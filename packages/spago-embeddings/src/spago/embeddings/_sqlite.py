@@ -14,18 +14,17 @@ that flips in a key can hide a word, which `check` notices.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from spago.embeddings._leveldb import FORMAT, pack, unpack
+from spago.embeddings._disk import DiskRepository, DiskStore, OpenDatabase, OpenDatabases
+from spago.embeddings._header import Fields, Header
 from spago.embeddings._marker import Marker
 from spago.embeddings._store import (
     Attributes,
@@ -33,9 +32,6 @@ from spago.embeddings._store import (
     StoreError,
     StoreLockedError,
     as_batch,
-    missing_store_error,
-    name_bytes,
-    read_only_error,
 )
 
 _APPLICATION = 0x73706167  # "spag", in the header of the file
@@ -57,24 +53,17 @@ _CACHE_KIBIBYTES = 16 << 10
 _CHUNK = 256  # records that an iterator reads at a time
 
 
-class _Header:
-    """What is known about one store, changed only while writing."""
+class _Header(Header):
+    """What is known about one store."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name_bytes(name)
-        self.id = 0  # in the database; 0 before the first write
-        self.version = 0
-        self.count = 0
-        self.attributes: dict[str, int | str] = {}
+    id = 0  # in the database; 0 before the first write
 
 
-class _Database:
-    """One open database, shared by all repositories of this process that stand for its file."""
+class _Database(OpenDatabase):
+    """One open database."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.users = 0
-        self.pid = os.getpid()
+        super().__init__(path)
         self.lock = threading.RLock()
         self.headers: dict[str, _Header] = {}
         self._marker = Marker(path.with_name(path.name + "-sequence"))
@@ -112,14 +101,6 @@ class _Database:
                 f"{self.path.name}-wal removed? Remove {self._marker.path.name} to go on with what is left"
             )
 
-    def check_process(self) -> None:
-        """Raise StoreError in a process that was forked from the one that opened the database."""
-        if os.getpid() != self.pid:
-            raise StoreError(
-                f"{self.path}: expected to be used in process {self.pid}, which opened it, got process {os.getpid()}; "
-                "open stores after the fork, in one process"
-            )
-
     @contextmanager
     def use(self) -> Generator[sqlite3.Connection]:
         """Hold the database; errors of SQLite come out as errors of this package."""
@@ -138,8 +119,8 @@ class _Database:
                 header = _Header(name)
                 row = db.execute("SELECT id, header FROM stores WHERE name = ?", (header.name,)).fetchone()
                 if row is not None:
-                    fields = unpack(row[1], self.path)
-                    header.id, header.count, header.attributes = row[0], fields["count"], fields["attributes"]
+                    header.id = row[0]
+                    header.take_over(row[1], self.path)
                 self.headers[name] = header
             return header
 
@@ -167,10 +148,13 @@ class _Database:
             self._held.close()
             self._marker.close()
 
-    def abandon(self) -> None:
-        """Keep the parent's connections from being closed by a forked child."""
-        for connection in (self.db, self._held):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    def handles(self) -> list[Any]:
+        """Return the connections."""
+        return [self.db, self._held]
+
+    def index_path(self, digest: str) -> Path:
+        """Return where the index of a store is kept, beside the file."""
+        return self.path.with_name(f"{self.path.name}-vectors-{digest}")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -210,8 +194,7 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
     return StoreError(f"{path}: expected SQLite to read and write, got: {error}")
 
 
-_registry: dict[tuple[int, str], _Database] = {}
-_registry_lock = threading.Lock()
+_databases: OpenDatabases[_Database] = OpenDatabases()
 
 
 def _acquire(path: Path, create: bool) -> _Database:
@@ -221,40 +204,11 @@ def _acquire(path: Path, create: bool) -> _Database:
     if path.is_dir():
         raise StoreError(f"{path}: expected a file, got a folder; choose another path")
     path.parent.mkdir(parents=True, exist_ok=True)
-    identity = path.parent.stat().st_ino, path.name
-    with _registry_lock:
-        database = _registry.get(identity)
-        if database is None:
-            database = _registry[identity] = _Database(path)
-        database.users += 1
-        return database
+    folder = path.parent.stat()
+    return _databases.acquire((folder.st_dev, folder.st_ino, path.name), lambda: _Database(path))
 
 
-def _release(database: _Database) -> None:
-    """Close the database when its last user goes; in a forked child nothing happens."""
-    if os.getpid() != database.pid:
-        return
-    with _registry_lock:
-        database.users -= 1
-        if database.users == 0:
-            for identity in [key for key, value in _registry.items() if value is database]:
-                del _registry[identity]
-            database.close()
-
-
-def _abandon_all() -> None:
-    global _registry_lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
-    _registry_lock = threading.Lock()
-    for database in _registry.values():
-        database.abandon()
-    _registry.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
-
-
-class SQLiteRepository:
+class SQLiteRepository(DiskRepository[_Database]):
     """Named stores in one SQLite database, a file on disk with some others beside it.
 
     One process at a time can have it open. In that process it may be opened as often as one likes.
@@ -284,105 +238,38 @@ class SQLiteRepository:
     def __init__(
         self, path: str | os.PathLike[str], *, read_only: bool = False, create: bool = True, sync: bool = False
     ) -> None:
-        self.path = Path(path)
-        self.sync = sync
-        self._read_only = read_only
-        self._database = _acquire(Path(os.path.realpath(path)), create and not read_only)
-        # Runs once: at close, when the repository is forgotten, or at the end of the process.
-        self._finalize = weakref.finalize(self, _release, self._database)
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writing is refused in all stores."""
-        return self._read_only
+        database = _acquire(Path(os.path.realpath(path)), create and not read_only)
+        super().__init__(path, database, _databases, read_only=read_only, sync=sync)
 
     def store(self, name: str, *, read_only: bool = False) -> SQLiteStore:
         """Return the store of that name; see `Repository.store`."""
-        header = self.open_database().header(name)
-        read_only = read_only or self._read_only
-        if read_only and not header.id:
-            raise missing_store_error(name, self.path)
-        return SQLiteStore(self, name, header, read_only)
+        return SQLiteStore(self, name, self._refuses_writing(name, read_only))
 
     def names(self) -> list[str]:
         """Return the names of the stores that have been written, in the byte order of their UTF-8."""
         with self.open_database().use() as db:
             return [name.decode() for (name,) in db.execute("SELECT name FROM stores ORDER BY name")]
 
-    def drop(self, name: str) -> None:
-        """Remove a store with its attributes; nothing happens when there is none."""
-        if self._read_only:
-            raise read_only_error(name)
+    def _drop(self, name: str) -> None:
         database = self.open_database()
         header = database.header(name)
         with database.lock:
-            if header.id:
-                with database.batch(self.sync) as db:
-                    db.execute("DELETE FROM records WHERE store = ?", (header.id,))
-                    db.execute("DELETE FROM stores WHERE id = ?", (header.id,))
-                header.id, header.count, header.attributes = 0, 0, {}
-                header.version += 1
-
-    def close(self) -> None:
-        """Close the repository and its stores; the database when no other repository of this process has it open."""
-        self._finalize()
-
-    def open_database(self) -> _Database:
-        """Return the database; raise StoreError when the repository is closed."""
-        if not self._finalize.alive:
-            raise StoreError(f"{self.path}: expected an open repository, got a closed one; open it again")
-        return self._database
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"SQLiteRepository({str(self.path)!r})"
+            with database.batch(self.sync) as db:
+                db.execute("DELETE FROM records WHERE store = ?", (header.id,))
+                db.execute("DELETE FROM stores WHERE id = ?", (header.id,))
+            header.id, header.fields = 0, Fields()
+            header.version += 1
 
 
-class SQLiteStore:
+class SQLiteStore(DiskStore[_Database]):
     """One store of an `SQLiteRepository`; see `Store`."""
 
-    def __init__(self, repository: SQLiteRepository, name: str, header: _Header, read_only: bool) -> None:
-        self._repository = repository
-        self._header = header
-        self._name = name
-        self._read_only = read_only
-
-    @property
-    def name(self) -> str:
-        """The name under which the repository knows the store."""
-        return self._name
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writing is refused."""
-        return self._read_only
-
-    @property
-    def version(self) -> int:
-        """A number that rises by one with every write."""
-        return self._header.version
-
-    @property
-    def attributes(self) -> dict[str, int | str]:
-        """A copy of what was noted with `set_attributes`."""
-        self._database().check_process()
-        return dict(self._header.attributes)
+    _header: _Header
 
     def set_attributes(self, attributes: Attributes) -> None:
         """Replace the attributes."""
         with self._batch(attributes):
             pass
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of key, or None."""
-        return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value, or None, for each key."""
@@ -390,10 +277,6 @@ class SQLiteStore:
             cursor, number = db.cursor(), self._header.id
             rows: list[Any] = [cursor.execute(_GET, (number, key)).fetchone() for key in keys]
         return [None if row is None else row[0] for row in rows]
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write one value."""
-        self.put_many([(key, value)])
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Write all pairs in one atomic batch."""
@@ -404,32 +287,27 @@ class SQLiteStore:
         self._put(items, absent_at=version)
 
     def _put(self, items: Iterable[tuple[bytes, bytes]], absent_at: int) -> None:
-        batch = as_batch(items)
-        with self._batch() as db:
-            rows = [(value, self._header.id, key) for key, value in batch.items()]
+        pairs = as_batch(items)
+        with self._batch() as batch:
+            rows = [(value, self._header.id, key) for key, value in pairs.items()]
             # What is there is updated; a training step has nothing else.
-            update = rows and self._header.count and absent_at != self._header.version
-            there = db.executemany(_UPDATE, rows).rowcount if update else 0
+            update = rows and len(self) and absent_at != self._header.version
+            there = batch.db.executemany(_UPDATE, rows).rowcount if update else 0
             if there < len(rows):
-                self._header.count += db.executemany(_INSERT, rows).rowcount
-
-    def delete(self, key: bytes) -> bool:
-        """Remove key and return whether it was there."""
-        return self.delete_many([key]) == 1
+                batch.added = batch.db.executemany(_INSERT, rows).rowcount
 
     def delete_many(self, keys: Iterable[bytes]) -> int:
         """Remove all keys in one atomic batch and return how many were there."""
-        with self._batch() as db:
+        with self._batch() as batch:
             rows = [(self._header.id, key) for key in keys]
-            removed = db.executemany(_DELETE, rows).rowcount if rows else 0
-            self._header.count -= removed
-        return removed
+            batch.added = -batch.db.executemany(_DELETE, rows).rowcount if rows else 0
+        return -batch.added
 
     def clear(self) -> None:
         """Remove all records; the attributes stay."""
-        with self._batch() as db:
-            db.execute("DELETE FROM records WHERE store = ?", (self._header.id,))
-            self._header.count = 0
+        with self._batch() as batch:
+            batch.db.execute("DELETE FROM records WHERE store = ?", (self._header.id,))
+            batch.added = -len(self)
 
     def keys(self, start: bytes = b"") -> Iterator[bytes]:
         """Iterate over the keys ≥ start in byte order."""
@@ -459,35 +337,37 @@ class SQLiteStore:
                     self._database()
                     yield row
 
-    def __len__(self) -> int:
-        self._database().check_process()
-        return self._header.count
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, bytes) and self.get(key) is not None
-
-    def _database(self) -> _Database:
-        return self._repository.open_database()
-
     @contextmanager
-    def _batch(self, attributes: Attributes | None = None) -> Generator[sqlite3.Connection]:
+    def _batch(self, attributes: Attributes | None = None) -> Generator[_Batch]:
         """Hold the database for one batch, which ends with the store's new header."""
-        if self._read_only:
-            raise read_only_error(self._name)
+        self._check_writable()
         database, header = self._database(), self._header
         with database.lock:
-            before = header.id, header.count
-            noted = header.attributes if attributes is None else dict(attributes)
+            before = header.id
             try:
                 with database.batch(self._repository.sync) as db:
                     if not header.id:
                         cursor = db.execute("INSERT INTO stores (name) VALUES (?)", (header.name,))
                         header.id = int(cursor.lastrowid or 0)
-                    yield db
-                    content = pack({"format": FORMAT, "count": header.count, "attributes": noted})
-                    db.execute("UPDATE stores SET header = ? WHERE id = ?", (content, header.id))
+                    batch = _Batch(db)
+                    yield batch
+                    fields = header.after(batch.added, attributes)
+                    db.execute("UPDATE stores SET header = ? WHERE id = ?", (fields.pack(), header.id))
             except BaseException:
-                header.id, header.count = before
+                header.id = before
                 raise
-            header.attributes = noted
+            header.fields = fields
             header.version += 1
+
+
+@dataclass
+class _Batch:
+    """A batch that is being written.
+
+    Attributes:
+        db: Where to.
+        added: How many records more there are after it.
+    """
+
+    db: sqlite3.Connection
+    added: int = 0
