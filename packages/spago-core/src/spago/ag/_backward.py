@@ -19,6 +19,8 @@ from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
 
+ndarray = np.ndarray
+
 
 def backward(
     root: Node,
@@ -135,8 +137,8 @@ class _Pass:
     Attributes:
         gradients: By node. When all operators have passed theirs on, what is left are those of the leaves.
         owned: The nodes whose gradient is an array of this pass alone, which can be added to in place.
-        operators: The operators among the nodes, by creation number.
-        heap: These numbers, negated.
+        operators: The operators among the nodes, by creation number, negated: the latest comes first.
+        heap: These numbers.
         kept: Gradients that nodes asked to keep, or at which the pass is cut off.
         used: The operators whose gradients from `acc_grad` went into this pass.
     """
@@ -152,8 +154,7 @@ class _Pass:
     def start(self, root: Operator, seed: Any) -> None:
         """Put a gradient on a root; None where the root has one of its own from `acc_grad`."""
         self.gradients[root] = np.zeros_like(root.value) if seed is None else seed
-        self.operators[root.number] = root
-        heappush(self.heap, -root.number)
+        self.visit(root)
 
     def run(self, cut: float) -> None:  # noqa: PLR0912 - one loop, in line for its speed
         """Run the pullbacks of all operators that gradients reach, the latest first."""
@@ -163,7 +164,7 @@ class _Pass:
         pullbacks: Any
         d: Any
         while heap:
-            node = operators.pop(-heappop(heap))
+            node = operators.pop(heappop(heap))
             g = gradients.pop(node)
             if node._held is not None:
                 g = g.result() if type(g) is Task else g
@@ -178,35 +179,35 @@ class _Pass:
                 g = g.result() if type(g) is Task else g
             pullbacks = node._pullbacks
             shared = False
-            joint = not isinstance(pullbacks, tuple)
+            joint = type(pullbacks) is not tuple
             if joint:
                 pullbacks, shared = _joint_gradients(node, g)
             for operand, pullback in zip(node._operands, pullbacks):  # noqa: B905 - strict=True costs 0.1 µs a node
                 if pullback is None:
                     continue
                 d = pullback if joint else pullback(g)
-                if type(d) is Scatter or type(d) is Parts:
+                if type(d) is not ndarray and (type(d) is Scatter or type(d) is Parts):
                     if watched and type(d) is Scatter:
                         check_gradient(node, operand, d.values)
                     self.add(operand, d)
-                else:
-                    # An array that this pullback made is no one else's, unless a view of it is.
-                    fresh = d is not g and d.base is None and not shared
-                    value = operand.value
-                    if d.shape != value.shape:
-                        d = _fit(node, operand, d)
-                    if d.dtype is not value.dtype:
-                        d = d.astype(value.dtype)
-                    if watched:
-                        check_gradient(node, operand, d)
-                    if operand in gradients:
-                        self.add(operand, d)
-                        continue
-                    gradients[operand] = d
-                    if fresh:
-                        owned.add(operand)
-                if isinstance(operand, Operator) and operand.number not in operators:
-                    operators[operand.number] = operand
+                    continue
+                # An array that this pullback made is no one else's, unless a view of it is.
+                fresh = d is not g and d.base is None and not shared
+                value = operand.value
+                if d.shape != value.shape:
+                    d = _fit(node, operand, d)
+                if d.dtype is not value.dtype:
+                    d = d.astype(value.dtype)
+                if watched:
+                    check_gradient(node, operand, d)
+                if operand in gradients:
+                    self.add(operand, d)
+                    continue
+                gradients[operand] = d
+                if fresh:
+                    owned.add(operand)
+                if isinstance(operand, Operator):
+                    operators[-operand.number] = operand
                     heappush(heap, -operand.number)
 
     def queue(self, node: Operator, g: Any) -> None:
@@ -217,14 +218,19 @@ class _Pass:
                 continue
             run = partial(_fitting_gradient, node, operand, pullback)
             self.add(operand, Task(run, [g]) if type(g) is Task else Task(partial(run, g)))
-            if isinstance(operand, Operator) and operand.number not in self.operators:
-                self.operators[operand.number] = operand
-                heappush(self.heap, -operand.number)
+
+    def visit(self, node: Any) -> None:
+        """Have the pullbacks of an operator run when its turn comes; a leaf is at the end of its way."""
+        if isinstance(node, Operator):
+            self.operators[-node.number] = node
+            heappush(self.heap, -node.number)
 
     def add(self, node: Any, d: Any) -> None:
         """Add d to what has arrived at node so far."""
         gradients, owned = self.gradients, self.owned
         before: Any = gradients.get(node)
+        if before is None:
+            self.visit(node)
         if isinstance(before, Task) or isinstance(d, Task):
             self.add_later(node, before, d)
         elif type(d) is Parts:
@@ -268,13 +274,14 @@ class _Pass:
 
     def deliver(self) -> None:
         """Hand leaves and nodes their gradients: the first moment at which anything outside this pass changes."""
-        for leaf, g in self.gradients.items():
-            if type(g) is Task:
-                self.gradients[leaf] = g.result()
-                self.owned.add(leaf)
+        if Task in map(type, self.gradients.values()):
+            for leaf, g in self.gradients.items():
+                if type(g) is Task:
+                    self.gradients[leaf] = g.result()
+                    self.owned.add(leaf)
         for leaf, g in self.gradients.items():
             if isinstance(leaf, Variable):
-                leaf._receive(g if type(g) is np.ndarray else np.asarray(g), leaf in self.owned)
+                leaf._receive(g if type(g) is ndarray else np.asarray(g), leaf in self.owned)
             else:
                 leaf.acc_grad(g)
         for node in self.used:
@@ -295,16 +302,19 @@ def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:
     if pullback is None:
         raise GraphError(f"{node.rule.name}: its graph was released by release_graph; compute it again")
     needs = tuple([x is not None and x.requires_grad for x in node._operands])
-    arrived: tuple[Any, ...] = tuple(g.gradients) if type(g) is Parts else ()
-    gradients: list[Any] = list(pullback(arrived or g, needs))
+    arrived: list[Any] = g.gradients if type(g) is Parts else []
+    gradients: list[Any] = list(pullback(tuple(arrived) or g, needs))
     if len(gradients) != len(needs):
         raise GraphError(f"{node.rule.name}: expected {len(needs)} gradients, one an operand, got {len(gradients)}")
-    arrays: list[Any] = [d for d in (*arrived, *gradients) if isinstance(d, np.ndarray)]
-    owners = [id(d if d.base is None else d.base) for d in arrays]
-    for i, need in enumerate(needs):
-        if not need:
-            gradients[i] = None
-    return gradients, len(set(owners)) < len(owners)
+    owners: set[int] = set()
+    arrays = 0
+    for d in (*arrived, *gradients) if arrived else gradients:
+        if isinstance(d, ndarray):
+            owners.add(id(d if d.base is None else d.base))
+            arrays += 1
+    if False in needs:
+        gradients = [d if need else None for d, need in zip(gradients, needs, strict=True)]
+    return gradients, len(owners) < arrays
 
 
 def _sum(a: Any, b: Any) -> Any:

@@ -99,10 +99,36 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Joint:
     Raises:
         ShapeError: When the sizes do not agree.
     """
-    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(f"Linear: expected x (..., in) and weight (out, in), got {x.shape} and {weight.shape}")
+    if weight.ndim != 2:
+        raise ShapeError(f"Linear: expected a weight of shape (out, in), got {weight.shape}")
+    if not x.ndim or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"Linear: expected x of shape (..., {weight.shape[1]}) for weight {weight.shape}, got {x.shape}; "
+            "features are the last axis"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"Linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
+    return _linear_vector(x, weight, bias) if x.ndim == 1 else _linear_rows(x, weight, bias)
+
+
+def _linear_vector(x: Array, weight: Array, bias: Array | None) -> Joint:
+    """Affine map of one vector, where each call of NumPy counts."""
+    y = weight @ x
+    if bias is not None:
+        y += bias
+
+    def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        gradients = (
+            g @ weight if needs[0] else None,
+            g[:, None] * x if needs[1] else None,
+            None if bias is None else g,
+        )
+        return gradients[: len(needs)]
+
+    return y, pullback
+
+
+def _linear_rows(x: Array, weight: Array, bias: Array | None) -> Joint:
     rows = _rows(x)
     y = _times_transposed(rows, weight)
     if bias is not None:
@@ -113,8 +139,9 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Joint:
         gradients = (
             (g_rows @ weight).reshape(x.shape) if needs[0] else None,
             g_rows.T @ rows if needs[1] else None,
+            None if bias is None or not needs[2] else g_rows.sum(axis=0),
         )
-        return gradients if bias is None else (*gradients, g_rows.sum(axis=0) if needs[2] else None)
+        return gradients[: len(needs)]
 
     return y.reshape(*x.shape[:-1], weight.shape[0]), pullback
 

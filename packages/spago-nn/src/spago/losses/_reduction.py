@@ -37,7 +37,8 @@ def difference(x: Array, y: Array, name: str) -> Array:
     Raises:
         ShapeError: When the shapes differ. Broadcasting (N,) against (N, 1) would give N² differences, silently.
     """
-    if np.shape(x) != np.shape(y):
+    # A target may be a Python number.
+    if getattr(x, "shape", ()) != getattr(y, "shape", ()):
         raise ShapeError(
             f"{name}: expected a prediction and a target of one shape, got {np.shape(x)} and {np.shape(y)}; reshape one"
         )

@@ -62,13 +62,7 @@ class Linear(Module):
         Raises:
             ShapeError: When the last axis of x has not in_features elements.
         """
-        shape = np.shape(x)
-        if not shape or shape[-1] != self.in_features:
-            raise ShapeError(
-                f"Linear: expected x of shape (..., {self.in_features}) for weight {self.weight.shape}, got {shape}; "
-                "features are the last axis"
-            )
-        y: Node = ag.linear(x, self.weight, self.bias) if self.bias is not None else ag.linear(x, self.weight)
+        y: Node = ag.linear(x, self.weight, self.bias)
         return y
 
     def extra_repr(self) -> str:

@@ -266,10 +266,18 @@ def _visit(name: str, member: Any, seen: set[int], every_path: bool) -> Iterator
     yield name, member
     if isinstance(member, Module):
         for path, part in _direct_parts(member):
-            yield from _visit(_joined(name, path), part, seen, every_path)
+            part_name = f"{name}.{path}" if name else path
+            if isinstance(part, Module):
+                yield from _visit(part_name, part, seen, every_path)
+            elif id(part) not in seen:
+                if not every_path:
+                    seen.add(id(part))
+                yield part_name, part
     if every_path:
         seen.discard(id(member))
 
+
+_PARTS = (Param, Buffer, Module)
 
 # What no parameter can be inside of: the types that most attributes and most elements of long lists have.
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None), np.ndarray))
@@ -278,9 +286,7 @@ _PLAIN = frozenset((str, int, float, bool, bytes, type(None), np.ndarray))
 def _members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield value if it is part of a module's state, else those of its elements that are, with names."""
     kind: type[Any] = value.__class__
-    if kind in _PLAIN:
-        return
-    if issubclass(kind, Param | Buffer | Module) or _is_source(kind):
+    if issubclass(kind, _PARTS) or _is_source(kind):
         yield name, value
     elif issubclass(kind, list | tuple):
         for i, element in enumerate(value):
@@ -303,7 +309,8 @@ def _joined(prefix: str, name: str) -> str:
 
 def _direct_parts(module: Module) -> Iterator[tuple[str, Any]]:
     for name, value in module.named_attributes():
-        yield from _members(name, value)
+        if type(value) not in _PLAIN:
+            yield from _members(name, value)
 
 
 def _parts_first(module: Module, seen: set[int]) -> Iterator[Module]:
