@@ -3,8 +3,10 @@
 import time
 
 import numpy as np
+import pytest
 
 from spago import ag
+from spago.mat import Array
 
 
 @ag.unary
@@ -53,3 +55,49 @@ def test_blocks_can_be_nested_and_results_die_as_ever() -> None:
         y = ag.tanh(ag.var(1.0))
     assert (len(inner), len(outer)) == (0, 1)
     assert outer.seconds(y) is not None
+
+
+@ag.unary
+def slow_on_the_way_back(x: ag.Operand) -> ag.Unary:
+    def pullback(g: Array) -> Array:
+        time.sleep(0.02)
+        return g
+
+    return np.asarray(x) * 1.0, pullback
+
+
+def test_each_result_has_the_time_of_its_way_back() -> None:
+    x = ag.var(np.ones(10), requires_grad=True)
+    with ag.profile() as times:
+        y = slow_on_the_way_back(x)
+        z = ag.tanh(y)
+        ag.sum(z).backward()
+        once = times.backward_seconds(y)
+        ag.sum(z).backward()
+    twice, quick = times.backward_seconds(y), times.backward_seconds(z)
+    assert once is not None
+    assert twice is not None
+    assert quick is not None
+    assert 0.02 <= once <= twice - 0.02
+    assert quick < 0.02
+    assert times.backward_seconds(x) is None
+
+
+def test_a_backward_outside_the_block_or_one_that_fails_gives_no_time_to_what_follows() -> None:
+    @ag.unary
+    def broken(x: ag.Operand) -> ag.Unary:
+        return np.asarray(x) * 1.0, lambda g: g / object()
+
+    x = ag.var(np.ones(10), requires_grad=True)
+    with ag.profile() as times:
+        y, z = broken(x), ag.tanh(x)
+        with pytest.raises(TypeError):
+            y.backward()
+        time.sleep(0.02)
+        z.backward()
+    failed = times.backward_seconds(y)
+    assert failed is not None
+    assert failed < 0.02
+    w = ag.tanh(x)
+    w.backward()
+    assert times.backward_seconds(w) is None

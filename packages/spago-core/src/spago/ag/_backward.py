@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
@@ -156,8 +156,25 @@ class _Pass:
         self.gradients[root] = np.zeros_like(root.value) if seed is None else seed
         self.visit(root)
 
-    def run(self, cut: float) -> None:  # noqa: PLR0912 - one loop, in line for its speed
+    def run(self, cut: float) -> None:
         """Run the pullbacks of all operators that gradients reach, the latest first."""
+        note = mode.note_backward
+        if note is None:
+            self.propagate(cut, heappop)
+            return
+
+        def noting_pop(heap: list[int]) -> int:
+            number = heappop(heap)
+            note(self.operators[-number])
+            return number
+
+        try:
+            self.propagate(cut, noting_pop)
+        finally:
+            note(None)
+
+    def propagate(self, cut: float, pop: Callable[[list[int]], int]) -> None:  # noqa: PLR0912 - one loop, for its speed
+        """Run the pullbacks in the order in which `pop` takes operators from the heap."""
         gradients, owned, operators, heap = self.gradients, self.owned, self.operators, self.heap
         watched = mode.anomaly
         large = float("inf") if watched else line.large

@@ -12,14 +12,16 @@ from typing import Any
 class _Mode(threading.local):
     """The switches of one thread.
 
-    `note` is called with each new result. `plain` is True while none of the others departs from its default: the one
-    thing that an operator has to look at.
+    `note` is called with each new result; `note_backward` with each result whose pullbacks are about to run, and with
+    None when the last of them has. `plain` is True while none of the others departs from its default: the one thing
+    that an operator has to look at.
     """
 
     plain = True
     recording = True
     anomaly = False
     note: Callable[[Any], None] | None = None
+    note_backward: Callable[[Any], None] | None = None
 
     def set(
         self,

@@ -1,4 +1,4 @@
-"""How long each result took to compute, and how much memory it keeps."""
+"""How long each result took to compute, forward and backward, and how much memory it keeps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from spago.mat import Array
 
 
 class Profile:
-    """The times of the results that were computed inside a `profile` block."""
+    """The times of the results that were computed, or passed their gradients on, inside a `profile` block."""
 
     def __init__(self) -> None:
         self._seconds: WeakKeyDictionary[Operator, float] = WeakKeyDictionary()
+        self._backward: WeakKeyDictionary[Operator, float] = WeakKeyDictionary()
         self._since = perf_counter()
+        self._at_work: Operator | None = None
 
     def __len__(self) -> int:
         return len(self._seconds)
@@ -31,9 +33,24 @@ class Profile:
         self._seconds[node] = perf_counter() - self._since
         self._since = perf_counter()
 
+    def note_backward(self, node: Operator | None) -> None:
+        """Give the node whose pullbacks have run the time that they took, and begin with those of another."""
+        now = perf_counter()
+        if self._at_work is not None:
+            self._backward[self._at_work] = self._backward.get(self._at_work, 0.0) + now - self._since
+        self._at_work = node
+        self._since = perf_counter()
+
     def seconds(self, node: Node) -> float | None:
         """The time from the result before to this one, in seconds; None for a node that was not made in the block."""
         return self._seconds.get(node) if isinstance(node, Operator) else None
+
+    def backward_seconds(self, node: Node) -> float | None:
+        """The time in which a node passed its gradient on, in seconds; None if it did not so in the block.
+
+        Several backward passes add up.
+        """
+        return self._backward.get(node) if isinstance(node, Operator) else None
 
     def memory(self, node: Node) -> int:
         """How many bytes a node keeps: its value, and what its pullbacks hold for the way back.
@@ -52,11 +69,11 @@ class Profile:
 
 @contextmanager
 def profile() -> Generator[Profile]:
-    """Measure the time of each result that the current thread computes inside the block.
+    """Measure the time of each result that the current thread computes inside the block, and of its way back.
 
     A result is given all the time since the one before, or since the beginning of the block: with what Python did
-    between the two. Large results are computed here and now, as with one thread. Outside such a block nothing is
-    measured, and nothing is slower.
+    between the two. A backward pass inside the block gives it the time of its pullbacks as well. Large results are
+    computed here and now, as with one thread. Outside such a block nothing is measured, and nothing is slower.
 
     Examples:
         >>> from spago import ag
@@ -65,13 +82,15 @@ def profile() -> Generator[Profile]:
         >>> times.seconds(y) > 0, times.memory(y)
         (True, 8)
     """
-    threads, before, times = get_num_threads(), mode.note, Profile()
+    threads, before, times = get_num_threads(), (mode.note, mode.note_backward), Profile()
     set_num_threads(1)
     mode.set(note=times.note)
+    mode.note_backward = times.note_backward
     try:
         yield times
     finally:
-        mode.set(note=before)
+        mode.set(note=before[0])
+        mode.note_backward = before[1]
         set_num_threads(threads)
 
 
