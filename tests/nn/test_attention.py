@@ -105,6 +105,19 @@ def test_large_scores_do_not_overflow() -> None:
     np.testing.assert_allclose(y.value, v[np.argmax(q @ k.T, axis=-1)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0, 1e3])
+@pytest.mark.parametrize("hidden", [-np.inf, -1e9, -40.0])
+def test_scores_of_any_size_and_masks_of_any_depth_are_right(size: float, hidden: float) -> None:
+    # Small scores are not shifted by their maximum, large ones are; a row that is hidden from all keeps its order.
+    q, k, v = qkv(B)
+    mask = np.where(np.arange(M) < 2, 0.0, hidden)
+    for added in (mask, np.where(np.arange(N)[:, None] == 1, min(hidden, -1e9), mask)):
+        finite = np.maximum(added, -1e9)
+        y = attend(size * q, k, v, added).value
+        expected = by_hand(size * q, k, v, finite if hidden > -np.inf else added)[0]
+        np.testing.assert_allclose(y, expected, rtol=1e-7, atol=1e-300)
+
+
 def test_no_keys_give_0() -> None:
     y = attend(array(N, D), array(0, D), array(0, V))
     assert y.value.tolist() == np.zeros((N, V)).tolist()
