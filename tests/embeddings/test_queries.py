@@ -9,19 +9,23 @@ import numpy as np
 import pytest
 
 from spago.embeddings import LevelDBRepository, MemoryRepository, Model, UnknownWordError
-from spago.embeddings import _queries as queries_module
+from spago.embeddings import _index as index_module
 from spago.mat import Array, FormatError, ShapeError
 
 COUNT, SIZE = 500, 12
 
 
-@pytest.fixture(params=["memory", "leveldb"])
+@pytest.fixture(params=["memory", "leveldb", "index"])
 def model(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
-    monkeypatch.setattr(queries_module, "_BLOCK_ROWS", 37)
+    monkeypatch.setattr(index_module, "_BLOCK_BYTES", 37 * SIZE * 4)
     repository = MemoryRepository() if request.param == "memory" else LevelDBRepository(tmp_path / "words")
     with repository:
         made = Model(repository.store("words"), SIZE)
         made.set_many(names(), vectors())
+        if request.param == "index":
+            monkeypatch.setattr(index_module, "_MIN_BYTES", 0)
+            made.most_similar(vectors()[0])
+            assert list(tmp_path.glob("words/VECTORS-*"))
         yield made
 
 

@@ -25,14 +25,14 @@ class Chunk(NamedTuple):
     values: Array
 
 
-def chunks(store: Store, count: int = 1000) -> Iterator[Chunk]:
-    """Yield the vectors of a store, at most count at a time, in the byte order of their keys.
+def chunks(store: Store, count: int = 1000, start: bytes = b"") -> Iterator[Chunk]:
+    """Yield the vectors of a store from key start on, at most count at a time, in the byte order of their keys.
 
     Raises:
         DamagedRecordError: When a record is damaged.
         FormatError: When a record has a vector of another size than the store's.
     """
-    items = store.items()
+    items = store.items(start)
     size = store.attributes.get("size")
     while chunk := list(itertools.islice(items, count)):
         keys = [key for key, _ in chunk]

@@ -11,16 +11,15 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from spago.embeddings._chunks import chunks
 from spago.embeddings._files import Progress, reporting
+from spago.embeddings._index import vector_blocks
 from spago.embeddings._keys import Word, key_of
 from spago.embeddings._store import Store
 from spago.mat import Array, FormatError, ShapeError
 
 WordOrVector: TypeAlias = Word | npt.NDArray[np.floating]
 
-_BLOCK_ROWS = 4096
-_BLOCK_SCORES = 1 << 22
+_BLOCK_SCORES = 1 << 22  # cosines that are computed at once
 
 
 class UnknownWordError(KeyError):
@@ -74,7 +73,11 @@ class AnalogyScore(NamedTuple):
 
 
 class Queries:
-    """Questions about all vectors of a store. Each reads the store once, in blocks, and its answer is exact."""
+    """Questions about all vectors of a store. Each reads them once, in blocks, and its answer is exact.
+
+    The first one copies the vectors of a store on disk to a file beside it, where they are more than 16 MB, and later
+    ones read that, many times as fast. The copy is made anew when the store has changed; it may be removed at any time.
+    """
 
     @property
     def store(self) -> Store:
@@ -222,20 +225,20 @@ class Queries:
             np.maximum(best, highest, out=best)
         return dict(zip(asked, found, strict=True))
 
-    def _scores(self, queries: Array, progress: Progress) -> Iterator[tuple[list[bytes], Array]]:
+    def _scores(self, queries: Array, progress: Progress) -> Iterator[tuple[Sequence[bytes], Array]]:
         """Yield some keys, and the cosine of each with each query, shape (N, Q)."""
-        rows = max(min(_BLOCK_ROWS, _BLOCK_SCORES // len(queries)), 1)
+        rows = max(_BLOCK_SCORES // len(queries), 1)
         done, total = 0, len(self.store)
         with reporting(progress, "words", self.store.name) as tell:
-            for keys, values in chunks(self.store, rows):
+            for keys, values, lengths in vector_blocks(self.store):
                 queries = queries.astype(values.dtype, copy=False)
-                lengths = np.sqrt(np.einsum("nd,nd->n", values, values))
-                lengths[lengths == 0] = 1
-                scores: Array = values @ queries.T
-                scores /= lengths[:, None]
+                for start in range(0, len(keys), rows):
+                    part = slice(start, start + rows)
+                    scores: Array = values[part] @ queries.T
+                    scores /= lengths[part, None]
+                    yield keys[part], scores
                 done += len(keys)
                 tell(done, total)
-                yield keys, scores
 
     def _units(self, words: Sequence[WordOrVector]) -> Array:
         """Return unit vectors of words, or of vectors, shape (N, D)."""
