@@ -63,7 +63,7 @@ RUNS = {
 def test_a_run_of_numbers_is_what_they_are_one_by_one(kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_numbers, "_CHUNK", chunk)
     numbers = RUNS[kind]
-    data = _numbers.encode_run(numbers, kind)
+    data = b"".join(_numbers.encode_run(numbers, kind))
     singly = [gob.dumps(x.item(), GO_TYPES[kind]) for x in numbers[:50]]
     assert data.startswith(b"".join(stream[3:] for stream in singly))
     again, used = _numbers.decode_run(memoryview(data + b"more"), kind, len(numbers))
@@ -74,7 +74,7 @@ def test_a_run_of_numbers_is_what_they_are_one_by_one(kind: str, chunk: int, mon
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_that_is_cut_or_broken_is_refused(kind: str) -> None:
-    data = _numbers.encode_run(RUNS[kind], kind)
+    data = b"".join(_numbers.encode_run(RUNS[kind], kind))
     for size in (0, 1, len(data) // 2, *range(len(data) - 9, len(data))):
         with pytest.raises(FormatError, match="expected .* numbers, got .* before the end"):
             _numbers.decode_run(memoryview(data[:size]), kind, len(RUNS[kind]))

@@ -78,14 +78,14 @@ def save(value: Any, path: PathLike, kind: str | Type | None = None, *, interfac
         ValueError: The value is not of its type, or has no type, or contains itself.
         OSError: The file cannot be written.
     """
-    data = dumps(value, kind, interface=interface)
+    pieces = encode(value, None if kind is None else _declared(kind), interface=interface)
     with atomic_write(path) as file:
-        file.write(data)
+        file.writelines(pieces)
 
 
 def dumps(value: Any, kind: str | Type | None = None, *, interface: bool = False) -> bytes:
     """Return the gob stream of plain data; see `save`."""
-    return encode(value, None if kind is None else _declared(kind), interface=interface)
+    return b"".join(encode(value, None if kind is None else _declared(kind), interface=interface))
 
 
 def _reader(data: bytes, memory_limit: int | None, name: str) -> Reader:

@@ -738,11 +738,11 @@ def save_model(model: Any, path: PathLike, *, interface: bool = False) -> None:
         ValueError: A part of it is nothing that Go Spago has.
         OSError: The file cannot be written.
     """
-    data = dumps_model(model, interface=interface)
+    pieces = encode(to_data(model), interface=interface)
     with atomic_write(path) as file:
-        file.write(data)
+        file.writelines(pieces)
 
 
 def dumps_model(model: Any, *, interface: bool = False) -> bytes:
     """Return the gob stream of a model; see `save_model`."""
-    return encode(to_data(model), interface=interface)
+    return b"".join(encode(to_data(model), interface=interface))

@@ -30,6 +30,7 @@ FEW = 32
 """Below this count Python is the faster one."""
 
 _CHUNK = 1 << 15
+_PLACES = np.arange(9)
 _U64 = np.uint64
 _MASKS = np.array([0xFF, *((1 << 8 * n) - 1 for n in range(1, 9))], np.uint64)
 # How many bytes a number takes, by its first byte; 0 for a byte that begins no number.
@@ -83,9 +84,14 @@ def decode_run(data: memoryview, kind: str, count: int) -> tuple[Numbers, int]:
     while done < count:
         # A chunk may end inside a number, which is then the first of the next chunk.
         chunk = np.frombuffer(data[position : position + _CHUNK], np.uint8)
-        starts, used = _starts(chunk, count - done, last=position + len(chunk) == len(data))
-        result[done : done + len(starts)] = _meaning(_values(chunk, starts), kind)
-        done += len(starts)
+        if len(chunk) and chunk[: count - done].max() < 128:
+            values = chunk[: count - done].astype(np.uint64)
+            used = len(values)
+        else:
+            starts, used = _starts(chunk, count - done, last=position + len(chunk) == len(data))
+            values = _values(chunk, starts)
+        result[done : done + len(values)] = _meaning(values, kind)
+        done += len(values)
         position += used
     return result, position
 
@@ -155,31 +161,30 @@ def _meaning(values: npt.NDArray[np.uint64], kind: str) -> Numbers:
     return values != 0 if kind == "bool" else values
 
 
-def encode_run(numbers: Numbers, kind: str) -> bytes:
-    """Bytes of numbers that follow each other.
+def encode_run(numbers: Numbers, kind: str) -> list[bytes]:
+    """Bytes of numbers that follow each other, in pieces.
 
     Args:
         numbers: Of the dtype of kind, one axis.
         kind: A key of `DTYPES`.
     """
-    parts = [_encoded(numbers[start : start + _CHUNK], kind) for start in range(0, len(numbers), _CHUNK)]
-    return b"".join(parts)
+    return [_encoded(numbers[start : start + _CHUNK], kind) for start in range(0, len(numbers), _CHUNK)]
 
 
 def _encoded(numbers: Numbers, kind: str) -> bytes:
     values = _uints(np.ascontiguousarray(numbers, DTYPES[kind]), kind)
-    sizes = np.zeros(len(values), np.int64)
+    if not (values >> _U64(7)).any():
+        return values.astype(np.uint8).tobytes()
+    sizes = np.zeros(len(values), np.uint8)
     for n in range(8):
         sizes += values >= _U64(128 if n == 0 else 1 << 8 * n)
-    ends = np.cumsum(sizes + 1)
-    result = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
-    small = sizes == 0
-    result[ends[small] - 1] = values[small]
-    result[(ends - sizes - 1)[~small]] = 256 - sizes[~small]
-    for n in range(8):
-        there = sizes > n
-        result[ends[there] - 1 - n] = (values[there] >> _U64(8 * n)) & _U64(0xFF)
-    return result.tobytes()
+    # In rows of nine bytes the number is at the end, with its size before it, and what precedes that falls out.
+    rows = np.empty((len(values), 9), np.uint8)
+    rows[:, 1:] = values.astype(">u8").view(np.uint8).reshape(-1, 8)
+    firsts = 8 - sizes.astype(np.intp)
+    long = np.flatnonzero(sizes)
+    rows[long, firsts[long]] = -sizes[long]
+    return rows[firsts[:, None] <= _PLACES].tobytes()
 
 
 def _uints(numbers: Numbers, kind: str) -> npt.NDArray[np.uint64]:

@@ -1,25 +1,35 @@
-"""Writing gob: all definitions of types first, then the value."""
+"""Writing gob: all definitions of types first, then the value.
+
+What is long is preceded by its length, and lies inside of what is preceded by its length. Bytes are therefore kept in
+pieces, among them the memory of matrices, and put together once, at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn, cast
+import struct
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeAlias, cast
 
 import numpy as np
 
-from spago import mat
 from spago.nn._guards import is_array, is_list, is_mapping
 from spago.nn.gob import _types as t
 from spago.nn.gob._numbers import DTYPES, FEW, encode_float, encode_int, encode_run, encode_uint
 from spago.nn.gob._types import Type
 from spago.nn.gob._values import PARAM_TYPES, Buffer, Interface, Param, Payload, Struct
 
+Piece: TypeAlias = bytes | memoryview
+
 _FIRST = 65
+_MATRIX = struct.Struct("<BQQ")  # 0 for float32 or 1 for float64, rows, columns; numbers follow
+_OF_PAYLOAD = struct.Struct("<BQ")  # 0 for nothing, 1 for float32 or 2 for float64, and the size of a matrix
 _INT_LIMIT, _UINT_LIMIT = 1 << 63, 1 << 64
+_FLOATS = (np.dtype("<f4"), np.dtype("<f8"))
 
 
-def encode(value: Any, kind: Type | None = None, *, interface: bool = False) -> bytes:
-    """Return the stream of one value.
+def encode(value: Any, kind: Type | None = None, *, interface: bool = False) -> list[Piece]:
+    """Return the stream of one value, in pieces; those of matrices are their memory.
 
     Args:
         value: What to write.
@@ -60,12 +70,41 @@ class _Stream:
         self.kept: list[Type] = []  # so that no id is given again
         self.open: set[int] = set()
         self.where: list[str] = []
+        self.pieces: list[Piece] = []
+        self.size = 0
 
-    def encode(self, value: Any, kind: Type) -> bytes:
-        number = encode_int(self.number(kind))
-        content = self.value(value, kind)
-        body = number + (b"" if kind.kind == "struct" else b"\0") + content
-        return b"".join(encode_uint(len(part)) + part for part in (*self.definitions, body))
+    def encode(self, value: Any, kind: Type) -> list[Piece]:
+        with self.counted():
+            self.write(encode_int(self.number(kind)) + (b"" if kind.kind == "struct" else b"\0"))
+            self.value(value, kind)
+        return [part for definition in self.definitions for part in (encode_uint(len(definition)), definition)] + (
+            self.pieces
+        )
+
+    def write(self, piece: Piece) -> None:
+        """Add bytes to what is being written."""
+        self.pieces.append(piece)
+        self.size += len(piece)
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Write the number of all bytes that the block writes, and then these."""
+        pieces, size = self.pieces, self.size
+        self.pieces, self.size = [], 0
+        yield
+        inner, inner_size = self.pieces, self.size
+        self.pieces, self.size = pieces, size
+        self.write(encode_uint(inner_size))
+        self.pieces += inner
+        self.size += inner_size
+
+    def written(self, value: Any, kind: Type) -> bytes:
+        """Bytes of a value that is written elsewhere."""
+        pieces, size = self.pieces, self.size
+        self.pieces = []
+        self.value(value, kind)
+        inner, self.pieces, self.size = self.pieces, pieces, size
+        return b"".join(inner)
 
     # Types
 
@@ -80,7 +119,7 @@ class _Stream:
         self.kept.append(kind)
         place = len(self.definitions)
         self.definitions.append(b"")
-        self.definitions[place] = encode_int(-number) + self.value(self.definition(kind, number), t.WIRE_TYPE)
+        self.definitions[place] = encode_int(-number) + self.written(self.definition(kind, number), t.WIRE_TYPE)
         return number
 
     def definition(self, kind: Type, number: int) -> Struct:
@@ -104,28 +143,29 @@ class _Stream:
 
     # Values
 
-    def value(self, value: Any, kind: Type) -> bytes:  # noqa: PLR0911 - a kind a line
-        """Bytes of a value, zeros included."""
+    def value(self, value: Any, kind: Type) -> None:
+        """Write a value, zeros included."""
         if kind.kind == "struct":
-            return self.struct(value, kind)
-        if kind.kind in ("slice", "array"):
-            return self.sequence(value, kind)
-        if kind.kind == "map":
-            return self.mapping(value, kind)
-        if kind.kind == "interface":
-            return self.interface(value, kind)
-        if kind.kind == "opaque":
-            data = self.opaque(value, kind)
-            return encode_uint(len(data)) + data
-        if kind.kind == "string":
+            self.struct(value, kind)
+        elif kind.kind in ("slice", "array"):
+            self.sequence(value, kind)
+        elif kind.kind == "map":
+            self.mapping(value, kind)
+        elif kind.kind == "interface":
+            self.interface(value, kind)
+        elif kind.kind == "opaque":
+            with self.counted():
+                self.opaque(value, kind)
+        elif kind.kind == "string":
             if not isinstance(value, str):
                 self.refuse("text", type(value).__name__)
-            return self.counted(self.text(value))
-        if kind.kind == "bytes":
+            self.text(value)
+        elif kind.kind == "bytes":
             if not isinstance(value, bytes | bytearray):
                 self.refuse("bytes", type(value).__name__)
-            return self.counted(bytes(value))
-        return self.a_number(value, kind.kind)
+            self.write(encode_uint(len(value)) + value)
+        else:
+            self.write(self.a_number(value, kind.kind))
 
     def a_number(self, value: Any, kind: str) -> bytes:
         if isinstance(value, np.generic):
@@ -143,16 +183,14 @@ class _Stream:
             return encode_float(value.real) + encode_float(value.imag)
         raise self.refused(f"a {kind} that Go has", f"{value!r:.80}")
 
-    def text(self, text: str) -> bytes:
+    def text(self, text: str) -> None:
         try:
-            return text.encode("utf-8", "surrogateescape")
+            data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             self.refuse("text that UTF-8 has", f"{text!r:.80}")
+        self.write(encode_uint(len(data)) + data)
 
-    def counted(self, data: bytes) -> bytes:
-        return encode_uint(len(data)) + data
-
-    def struct(self, value: Any, kind: Type) -> bytes:
+    def struct(self, value: Any, kind: Type) -> None:
         if not is_mapping(value):
             self.refuse(f"a struct {kind.name}", type(value).__name__)
         fields: Mapping[str, Any] = value
@@ -160,41 +198,41 @@ class _Stream:
         if unknown:
             self.refuse(f"fields of {kind.name}: {', '.join(kind.by_name)}", ", ".join(map(str, unknown)))
         self.enter(value)
-        parts: list[bytes] = []
         last = -1
         for number, (name, field) in enumerate(kind.fields):
             # A nested struct that is left out would be a nil pointer; nn.Module is never one.
             content = fields.get(name, {} if field.name == "Module" and not field.fields else None)
             self.where.append(name)
             if not _is_zero(content, field):
-                parts += encode_uint(number - last), self.value(content, field)
+                self.write(encode_uint(number - last))
+                self.value(content, field)
                 last = number
             self.where.pop()
         self.open.discard(id(value))
-        return b"".join(parts) + b"\0"
+        self.write(b"\0")
 
-    def sequence(self, value: Any, kind: Type) -> bytes:
+    def sequence(self, value: Any, kind: Type) -> None:
         if not (is_list(value) or is_array(value)):
             self.refuse("a list", type(value).__name__)
         if kind.kind == "array" and len(value) != kind.length:
             self.refuse(f"an array of {kind.length} elements", f"{len(value)}")
         elem = kind.elem
         assert elem is not None
-        count = encode_uint(len(value))
+        self.write(encode_uint(len(value)))
         if is_array(value) and elem.kind in DTYPES and len(value) >= FEW:
             if value.ndim != 1 or value.dtype != DTYPES[elem.kind]:
                 self.refuse(f"an array of one axis and {DTYPES[elem.kind]}", f"{value.shape} of {value.dtype}")
-            return count + encode_run(value, elem.kind)
+            for piece in encode_run(value, elem.kind):
+                self.write(piece)
+            return
         self.enter(value)
-        elements: list[bytes] = []
         for i, element in enumerate(value):
             self.where.append(str(i))
-            elements.append(self.value(element, elem))
+            self.value(element, elem)
             self.where.pop()
         self.open.discard(id(value))
-        return count + b"".join(elements)
 
-    def mapping(self, value: Any, kind: Type) -> bytes:
+    def mapping(self, value: Any, kind: Type) -> None:
         assert kind.key is not None
         assert kind.elem is not None
         if not is_mapping(value) and not is_list(value):
@@ -203,14 +241,15 @@ class _Stream:
         pairs: list[bytes] = []
         for key, element in value.items() if is_mapping(value) else value:
             self.where.append(str(key)[:80])
-            pairs.append(self.value(key, kind.key) + self.value(element, kind.elem))
+            pairs.append(self.written(key, kind.key) + self.written(element, kind.elem))
             self.where.pop()
         self.open.discard(id(value))
-        return encode_uint(len(pairs)) + b"".join(sorted(pairs))
+        self.write(encode_uint(len(pairs)) + b"".join(sorted(pairs)))
 
-    def interface(self, value: Any, kind: Type) -> bytes:
+    def interface(self, value: Any, kind: Type) -> None:
         if value is None:
-            return b"\0"
+            self.write(b"\0")
+            return
         content = _own_type(value)
         name = value.go_name if isinstance(value, Struct | Interface) else ""
         if isinstance(value, Param):
@@ -220,38 +259,53 @@ class _Stream:
         if content is None or not name or (kind.holds and kind.holds != content.holds):
             self.refuse(f"what a {kind.name or 'Go'} interface can hold, under a registered name", type(value).__name__)
         assert content is not None
-        number = encode_int(self.number(content))
-        data = self.value(value.value if isinstance(value, Interface) else value, content)
-        data = data if content.kind == "struct" else b"\0" + data
-        return self.counted(self.text(name)) + number + encode_uint(len(data)) + data
+        self.text(name)
+        self.write(encode_int(self.number(content)))
+        with self.counted():
+            if content.kind != "struct":
+                self.write(b"\0")
+            self.value(value.value if isinstance(value, Interface) else value, content)
 
     # What Go Spago's types make of bytes
 
-    def opaque(self, value: Any, kind: Type) -> bytes:
+    def opaque(self, value: Any, kind: Type) -> None:
         own = _own_type(value)
         if kind.holds and (own is None or own.holds != kind.holds):
             self.refuse(f"a {kind.name}", type(value).__name__)
         if isinstance(value, bytes):
-            return value
-        if isinstance(value, Param):
-            return self.param(value)
-        if isinstance(value, Buffer):
-            return _Stream().encode({"Value": value.value, "Name": value.name}, t.BUFFER_STRUCT)
-        if isinstance(value, Payload):
-            if not 0 <= value.label < 1 << 63:
-                self.refuse("the number of a method", f"{value.label}")
-            matrices = b"".join(mat.marshal_matrix(x) for x in value.data)
-            return value.label.to_bytes(8, "little") + len(value.data).to_bytes(4, "little") + matrices
-        if is_array(value):
-            return self.matrix(value)
-        raise self.refused("bytes, a Param, a Buffer or a matrix", type(value).__name__)
+            self.write(value)
+        elif isinstance(value, Param):
+            self.param(value)
+        elif isinstance(value, Buffer):
+            self.inner({"Value": value.value, "Name": value.name}, t.BUFFER_STRUCT)
+        elif isinstance(value, Payload):
+            self.payload(value)
+        elif is_array(value):
+            self.matrix(value)
+        else:
+            self.refuse("bytes, a Param, a Buffer or a matrix", type(value).__name__)
 
-    def matrix(self, value: Any) -> bytes:
-        if value.dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or value.ndim > 2:
+    def matrix(self, value: Any) -> None:
+        dtype = value.dtype.newbyteorder("<")
+        if dtype not in _FLOATS or value.ndim > 2:
             self.refuse("a matrix of float32 or float64", f"shape {value.shape} of {value.dtype}")
-        return mat.marshal(value)
+        rows, columns = (*value.shape, 1, 1)[:2]
+        self.write(_MATRIX.pack(_FLOATS.index(dtype), rows, columns))
+        numbers = np.ascontiguousarray(value.astype(dtype, copy=False)).reshape(-1)
+        self.write(numbers.view(np.uint8).data)
 
-    def param(self, value: Param) -> bytes:
+    def payload(self, value: Payload) -> None:
+        if not 0 <= value.label < 1 << 63:
+            self.refuse("the number of a method", f"{value.label}")
+        self.write(value.label.to_bytes(8, "little") + len(value.data).to_bytes(4, "little"))
+        for matrix in value.data:
+            if matrix is None:
+                self.write(b"\0")
+                continue
+            self.write(_OF_PAYLOAD.pack(1 + (matrix.itemsize == 8), _MATRIX.size + matrix.nbytes))
+            self.matrix(matrix)
+
+    def param(self, value: Param) -> None:
         if value.type not in PARAM_TYPES:
             self.refuse(f"a parameter of type {', '.join(PARAM_TYPES)}", f"{value.type!r}")
         fields = {
@@ -261,9 +315,14 @@ class _Stream:
             "Payload": value.payload,
             "RequiresGrad": bool(value.requires_grad),
         }
-        inner = _Stream()
-        inner.where = list(self.where)
-        return inner.encode(fields, t.PARAM_STRUCT)
+        self.inner(fields, t.PARAM_STRUCT)
+
+    def inner(self, fields: Mapping[str, Any], kind: Type) -> None:
+        """Write a stream inside this one, with definitions of its own."""
+        stream = _Stream()
+        stream.where = list(self.where)
+        for piece in stream.encode(fields, kind):
+            self.write(piece)
 
     # Refusing
 
