@@ -57,7 +57,7 @@ class Comparison:
 def compare(workload: Workload, case: Case, peers: Mapping[str, Peer], effort: Effort) -> Comparison:
     """Let all sides whose library is there do the work once, compare their numbers with ours, and time them."""
     inputs = workload.inputs(**case)
-    sides = sorted((side for side in workload.sides if side.peer in peers), key=lambda side: side.peer != US)
+    sides = sorted((side for side in workload.sides if side.peer in peers), key=lambda side: side.label != US)
     runs: dict[str, Run] = {}
     differences = []
     expected: list[list[Array]] = []
@@ -112,7 +112,7 @@ def _measurement(
     side: Side, samples: Mapping[str, Sequence[float]], size: float, workload: Workload, traced_run: Run | None
 ) -> Measurement:
     seconds = [sample / size for sample in samples[side.label]]
-    beside_us = side.peer != US and US in samples
+    beside_us = side.label != US and US in samples
     return Measurement(
         side=side.label,
         seconds=Spread.of(seconds),
