@@ -98,7 +98,7 @@ def _(xs: Array) -> Run:
     per=("count", "time"),
 )
 def small_operators(count: int, n: int) -> Inputs:
-    """a and b, and how often."""
+    """The factors, and how often."""
     return (*np.random.default_rng(1).standard_normal((2, n), np.float32), count)
 
 
@@ -107,6 +107,7 @@ def small(a: Array, b: Array, count: int) -> Run:
     x, z = ag.var(a, requires_grad=True), ag.var(b, requires_grad=True)
 
     def run() -> Results:
+        y: ag.Node = x
         for _ in range(count):
             x.zero_grad()
             z.zero_grad()
