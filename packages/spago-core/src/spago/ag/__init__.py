@@ -49,7 +49,7 @@ from spago.ag._dropout import dropout
 from spago.ag._einsum import einsum
 from spago.ag._elementary import abs, cos, exp, identity, log, reciprocal, sin, sqrt, square, tan
 from spago.ag._gradcheck import GradientError, gradcheck
-from spago.ag._gradients import Scatter
+from spago.ag._gradients import RowGradient, Scatter
 from spago.ag._indexing import gather, getitem, take
 from spago.ag._joining import append_rows, concat, split, stack, unstack
 from spago.ag._linear_algebra import affine, biaffine, bilinear, dot, linear, matmul, matmul_t
@@ -88,6 +88,7 @@ __all__ = [
     "Operator",
     "Profile",
     "Pullback",
+    "RowGradient",
     "Rule",
     "Scatter",
     "ShapeError",

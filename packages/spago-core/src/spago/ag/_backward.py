@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spago.ag._anomaly import check_gradient
-from spago.ag._gradients import Parts, Scatter, sum_to_shape
+from spago.ag._gradients import Parts, RowGradient, RowSelections, Scatter, sum_to_shape
 from spago.ag._modes import mode
 from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable
 from spago.ag._queue import await_value, worth_queueing
 from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
-from spago.mat import ShapeError
+from spago.mat import Array, ShapeError
 
 ndarray = np.ndarray
 
@@ -165,7 +165,7 @@ class _Pass:
 
         def noting_pop(heap: list[int]) -> int:
             number = heappop(heap)
-            note(self.operators[-number])
+            note(self.operators[number])
             return number
 
         try:
@@ -181,7 +181,7 @@ class _Pass:
         pullbacks: Any
         d: Any
         while heap:
-            node = operators.pop(heappop(heap))
+            node = operators.pop(pop(heap))
             g = gradients.pop(node)
             if node._held is not None:
                 g = g.result() if type(g) is Task else g
@@ -246,8 +246,12 @@ class _Pass:
         """Add d to what has arrived at node so far."""
         gradients, owned = self.gradients, self.owned
         before: Any = gradients.get(node)
-        if before is None:
+        if node not in gradients:
             self.visit(node)
+        if type(d) is Scatter and node.takes_rows and self.add_rows(node, before, d):
+            return
+        if type(before) is RowSelections:
+            before = self.made_dense(node, before)
         if isinstance(before, Task) or isinstance(d, Task):
             self.add_later(node, before, d)
         elif type(d) is Parts:
@@ -259,10 +263,25 @@ class _Pass:
                 owned.add(node)
             d.add_to(before)
         elif node in owned and before.ndim:
-            np.add(before, d, before)
+            before += d
         else:
             gradients[node] = before + d
             owned.add(node)
+
+    def add_rows(self, node: Any, before: Any, d: Scatter) -> bool:
+        """Note d with the rows that have arrived at a leaf so far; False when what has arrived is more than rows."""
+        rows = d.rows(node.shape) if before is None or type(before) is RowSelections else None
+        if rows is None:
+            return False
+        selections = self.gradients.setdefault(node, RowSelections())
+        selections.parts.append((rows, d.values.astype(node.dtype, copy=False)))
+        return True
+
+    def made_dense(self, leaf: Any, selections: RowSelections) -> Any:
+        """Make the gradient of a leaf an array, at which more arrives than rows."""
+        dense = self.gradients[leaf] = RowGradient.total(selections.parts, leaf.shape).dense()
+        self.owned.add(leaf)
+        return dense
 
     def add_later(self, node: Any, before: Any, d: Any) -> None:
         """Add d to what has arrived at node so far, where one of the two is still being computed."""
@@ -291,14 +310,14 @@ class _Pass:
 
     def deliver(self) -> None:
         """Hand leaves and nodes their gradients: the first moment at which anything outside this pass changes."""
-        if Task in map(type, self.gradients.values()):
+        if not {ndarray}.issuperset(map(type, self.gradients.values())):
             for leaf, g in self.gradients.items():
-                if type(g) is Task:
-                    self.gradients[leaf] = g.result()
-                    self.owned.add(leaf)
+                self.gradients[leaf] = self.finished(leaf, g)
         for leaf, g in self.gradients.items():
-            if isinstance(leaf, Variable):
-                leaf._receive(g if type(g) is ndarray else np.asarray(g), leaf in self.owned)
+            if type(g) is RowGradient:
+                leaf._receive_rows(g)
+            elif isinstance(leaf, Variable):
+                leaf._receive(g, leaf in self.owned)
             else:
                 leaf.acc_grad(g)
         for node in self.used:
@@ -306,6 +325,15 @@ class _Pass:
         for node, g in self.kept:
             held = node._hold()
             held.kept = np.array(g) if held.kept is None else np.asarray(held.kept + g)
+
+    def finished(self, leaf: Any, g: Any) -> Array | RowGradient:
+        """Return what has arrived at a leaf, where it is not an array yet."""
+        if type(g) is RowSelections:
+            return RowGradient.total(g.parts, leaf.shape)
+        if type(g) is Task:
+            g = g.result()
+            self.owned.add(leaf)
+        return np.asarray(g)
 
 
 def _joint_gradients(node: Operator, g: Any) -> tuple[list[Any], bool]:

@@ -86,6 +86,9 @@ class Node:
     # Whether the value is still being computed by another thread; reading it waits.
     queued = False
 
+    # Whether gradients that are zero but for some rows arrive as such, by `_receive_rows`, and not as arrays.
+    takes_rows = False
+
     # NumPy must leave `array + node` to __radd__ here, instead of adding the node to each element.
     __array_ufunc__ = None
 

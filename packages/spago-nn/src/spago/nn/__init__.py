@@ -54,6 +54,7 @@ from spago.nn._scaled_dot_product import scaled_dot_product_attention
 from spago.nn._self_attention import SelfAttention
 from spago.nn._sentence_state_lstm import SentenceState, SentenceStateLSTM
 from spago.nn._sgu import SGU
+from spago.nn._sparse_param import SparseParam
 from spago.nn._squared_distance import SquaredDistance
 from spago.nn._srn import SRN
 from spago.nn._srnn import SRNN, BiSRNN, SRNNState
@@ -140,6 +141,7 @@ __all__ = [
     "SentenceStateLSTM",
     "Sequential",
     "SinusoidalPositions",
+    "SparseParam",
     "SquaredDistance",
     "Stacked",
     "Summary",

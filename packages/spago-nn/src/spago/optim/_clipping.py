@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from spago.mat import Array
-from spago.nn import Trainable
-from spago.optim._sources import Source, sources_of, with_gradient
+from spago.optim._sources import Ready, Source, numbers_of, sources_of, with_gradient
 
 _SMALL = 1 << 11
 
@@ -61,20 +60,20 @@ def clip_by_value(params: Source | Iterable[Source], limit: float) -> None:
     limit_gradients(with_gradient(sources_of(params, "clip_by_value")), limit)
 
 
-def clip_gradients(parameters: Sequence[Trainable], max_norm: float, p: float, eps: float) -> float:
+def clip_gradients(ready: Sequence[Ready], max_norm: float, p: float, eps: float) -> float:
     """Do what clip_by_norm says."""
     check_bound("clip_by_norm", "max_norm", max_norm)
-    norm = joint_norm([parameter.grad for parameter in parameters], p)
+    norm = joint_norm([numbers_of(gradient) for _, gradient in ready], p)
     factor = max_norm / (norm + eps)
     if factor < 1 and math.isfinite(norm):
-        _change(parameters, lambda grad, out: np.multiply(grad, factor, out=out))
+        _change(ready, lambda grad, out: np.multiply(grad, factor, out=out))
     return norm
 
 
-def limit_gradients(parameters: Sequence[Trainable], limit: float) -> None:
+def limit_gradients(ready: Sequence[Ready], limit: float) -> None:
     """Do what clip_by_value says."""
     check_bound("clip_by_value", "limit", limit)
-    _change(parameters, lambda grad, out: np.clip(grad, -limit, limit, out=out))
+    _change(ready, lambda grad, out: np.clip(grad, -limit, limit, out=out))
 
 
 def check_bound(name: str, argument: str, bound: float) -> None:
@@ -134,12 +133,13 @@ def _largest(array: Array) -> float:
 
 
 @np.errstate(all="ignore")
-def _change(parameters: Sequence[Trainable], change: Callable[[Array, Array | None], Array]) -> None:
+def _change(ready: Sequence[Ready], change: Callable[[Array, Array | None], Array]) -> None:
     """Change gradients in place, once where two parameters were given the same array; replace read-only ones."""
-    changed: dict[int, Array] = {}
-    for parameter in parameters:
-        grad: Array = parameter.grad
+    changed: set[int] = set()
+    for parameter, gradient in ready:
+        grad = numbers_of(gradient)
         if not grad.flags.writeable:
             parameter.grad = change(grad, None)
         elif id(grad) not in changed:
-            changed[id(grad)] = change(grad, grad)
+            changed.add(id(grad))
+            change(grad, grad)

@@ -8,23 +8,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from spago import ag
+from spago.ag import RowGradient
 from spago.mat import Array, ShapeError
 from spago.nn import Param, Payload, Trainable
 from spago.optim._blocks import Job, Update, run
 from spago.optim._clipping import all_finite, check_bound, clip_gradients, limit_gradients
 from spago.optim._schedules import Schedule
-from spago.optim._sources import Source, is_source, label_of, sources_of, trainables_of
+from spago.optim._sources import (
+    Ready,
+    Source,
+    gradient_of,
+    is_source,
+    label_of,
+    numbers_of,
+    sources_of,
+    trainables_of,
+)
 
 Rate: TypeAlias = float | Callable[[int], float]
 """A learning rate: a number, or a function of the number of steps taken so far, such as a `Schedule`."""
 
 Params: TypeAlias = Source | Iterable[Source | Mapping[str, Any]]
 """A model, its parameters, several models; or groups: mappings with "params" and the settings that differ."""
-
-Ready: TypeAlias = tuple[Trainable, Array]
-"""A parameter and its gradient."""
 
 OnNaN: TypeAlias = Literal["raise", "skip", "ignore"]
 
@@ -84,7 +92,8 @@ class Optimizer(ABC):
     asked for their parameters at each step, so what changes from step to step, such as the rows of an embedding store,
     takes part. The state lives with the parameter, in `payload`; the number of steps with the optimizer.
 
-    Nothing is changed when a step raises an error of its own.
+    Of a parameter with a gradient by rows, as the table of `nn.Embedding(..., sparse=True)` has it, only these rows and
+    their state are changed; see `nn.SparseParam`. Nothing is changed when a step raises an error of its own.
 
     Args:
         params: A model, its parameters, or several of them; or groups, such as
@@ -210,17 +219,19 @@ class Optimizer(ABC):
             if zero_grad:
                 self.zero_grad()
             return False
-        jobs, fresh = self._jobs(ready)
+        work = self._work(ready)
         # What other threads still compute may read the values that change now.
         ag.synchronize()
         # Nothing can fail from here on but the writing of what is kept on disk.
-        self._clip([parameter for parameter, _ in everything])
-        for parameter, payload in fresh:
+        self._clip(everything)
+        for parameter, payload in work.fresh:
             parameter.payload = payload
         self.steps += 1
         with np.errstate(all="ignore"):
-            for group, rate, of_group in zip(self.groups, rates, jobs, strict=True):
-                self.update(group.settings, rate, self.steps, of_group)
+            for group, rate, jobs in zip(self.groups, rates, work.jobs, strict=True):
+                self.update(group.settings, rate, self.steps, jobs)
+        for array, rows, values in work.rows:
+            array[rows] = values
         for parameter, _ in everything:
             parameter.commit()
             if zero_grad:
@@ -296,14 +307,13 @@ class Optimizer(ABC):
         for group in self.groups:
             members: list[Ready] = []
             for parameter in trainables_of(group.sources):
-                grad = parameter.grad if parameter.requires_grad else None
-                if grad is None or id(parameter) in seen:
+                gradient = gradient_of(parameter)
+                if gradient is None or id(parameter) in seen:
                     continue
-                if clips and not grad.flags.writeable:
-                    parameter.grad = grad.copy()
-                    grad = parameter.grad
+                if clips and isinstance(gradient, np.ndarray) and not gradient.flags.writeable:
+                    parameter.grad = gradient = gradient.copy()
                 seen.add(id(parameter))
-                members.append((parameter, grad))
+                members.append((parameter, gradient))
             ready.append(members)
         return ready
 
@@ -313,53 +323,61 @@ class Optimizer(ABC):
         Raises:
             FloatingPointError: When it cannot, and on_nan is "raise".
         """
-        if self.on_nan == "ignore" or all_finite([grad for _, grad in ready]):
+        if self.on_nan == "ignore" or all_finite([numbers_of(gradient) for _, gradient in ready]):
             return True
         if self.on_nan == "skip":
             return False
-        number, grad = next((i, grad) for i, (_, grad) in enumerate(ready) if not np.isfinite(grad).all())
+        parameter, grad = next(
+            (p, numbers_of(gradient)) for p, gradient in ready if not np.isfinite(numbers_of(gradient)).all()
+        )
         raise FloatingPointError(
             f"{self.name}: expected finite gradients, got NaN or infinity in {np.count_nonzero(~np.isfinite(grad))} of "
-            f"{grad.size} elements for {label_of(ready[number][0])}; ag.detect_anomaly() finds their origin, "
+            f"{grad.size} elements for {label_of(parameter)}; ag.detect_anomaly() finds their origin, "
             'on_nan="skip" leaves out such steps'
         )
 
-    def _jobs(self, ready: Sequence[Sequence[Ready]]) -> tuple[list[list[Job]], list[tuple[Trainable, Payload]]]:
-        """Return for each group value, gradient and state of its parameters; and state that is yet to be given to them.
-
-        A gradient that is zero but for some rows would enter here, as a job of these rows of value and state.
+    def _work(self, ready: Sequence[Sequence[Ready]]) -> _Work:
+        """Return what there is to do for the parameters of each group; nothing is changed yet.
 
         Raises:
             ValueError: When a parameter holds state that is not of this method, or not of its shape and dtype.
         """
-        jobs: list[list[Job]] = []
-        fresh: list[tuple[Trainable, Payload]] = []
+        work = _Work()
         for group, members in zip(self.groups, ready, strict=True):
             names = self.state_names(group.settings)
-            of_group: list[Job] = []
-            for parameter, grad in members:
-                value, payload = parameter.value, parameter.payload
+            jobs: list[Job] = []
+            for parameter, gradient in members:
+                value = parameter.value
                 if not value.flags.writeable:  # as that of a file that is mapped to memory
                     value = parameter.value = value.copy()
-                if payload is not None and payload.label != self.label:
-                    self._refuse(parameter, f"that of {payload.label}")
-                if not names:
-                    of_group.append((value, grad))
-                    continue
-                try:
-                    arrays = payload.arrays if payload is not None else {}
-                    state = [arrays[name] for name in names]
-                except KeyError:
-                    payload = self._completed(payload, value, names)
-                    fresh.append((parameter, payload))
-                    state = [payload.arrays[name] for name in names]
-                shape, dtype = value.shape, value.dtype
-                for array in state:
-                    if array.shape != shape or array.dtype != dtype:
-                        self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
-                of_group.append((value, grad, *state))
-            jobs.append(of_group)
-        return jobs, fresh
+                arrays = (value, *self._state(parameter, names, work))
+                if isinstance(gradient, RowGradient):
+                    value, *state = work.take_rows(arrays, gradient.rows)
+                    jobs.append((value, gradient.values, *state))
+                else:
+                    jobs.append((value, gradient, *arrays[1:]))
+            work.jobs.append(jobs)
+        return work
+
+    def _state(self, parameter: Trainable, names: tuple[str, ...], work: _Work) -> list[Array]:
+        """Return the state arrays of a parameter; new ones are noted in work."""
+        value, payload = parameter.value, parameter.payload
+        if payload is not None and payload.label != self.label:
+            self._refuse(parameter, f"that of {payload.label}")
+        if not names:
+            return []
+        try:
+            arrays = payload.arrays if payload is not None else {}
+            state = [arrays[name] for name in names]
+        except KeyError:
+            payload = self._completed(payload, value, names)
+            work.fresh.append((parameter, payload))
+            state = [payload.arrays[name] for name in names]
+        shape, dtype = value.shape, value.dtype
+        for array in state:
+            if array.shape != shape or array.dtype != dtype:
+                self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
+        return state
 
     def _completed(self, payload: Payload | None, value: Array, names: tuple[str, ...]) -> Payload:
         """Return the state of a parameter with zeros for what is missing."""
@@ -373,11 +391,11 @@ class Optimizer(ABC):
             f"{value.shape}, got {state}; to start anew, set its payload to None; an embedding model has clear_state()"
         )
 
-    def _clip(self, parameters: Sequence[Trainable]) -> None:
+    def _clip(self, ready: Sequence[Ready]) -> None:
         if self.clip_norm is not None:
-            self.norm = clip_gradients(parameters, self.clip_norm, 2.0, 1e-6)
+            self.norm = clip_gradients(ready, self.clip_norm, 2.0, 1e-6)
         elif self.clip_value is not None:
-            limit_gradients(parameters, self.clip_value)
+            limit_gradients(ready, self.clip_value)
 
     def _in_memory(self) -> list[Param]:
         """All parameters whose state is not kept elsewhere, each once."""
@@ -418,6 +436,27 @@ class Optimizer(ABC):
             payload = payloads[int(number)] = payloads[int(number)] or Payload(self.label)
             payload.arrays[name] = np.array(array, dtype=parameter.dtype)
         return payloads
+
+
+class _Work:
+    """What a step does, once everything is checked.
+
+    Attributes:
+        jobs: For each group value, gradient and state of its parameters, or copies of some rows of these.
+        rows: Where such copies belong: an array, row numbers, the copies.
+        fresh: State that is yet to be given to its parameters.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[list[Job]] = []
+        self.rows: list[tuple[Array, npt.NDArray[np.intp], Array]] = []
+        self.fresh: list[tuple[Trainable, Payload]] = []
+
+    def take_rows(self, arrays: Iterable[Array], rows: npt.NDArray[np.intp]) -> list[Array]:
+        """Return copies of some rows of each array, which go back when they have been updated."""
+        copies = [(array, rows, array[rows]) for array in arrays]
+        self.rows += copies
+        return [values for *_, values in copies]
 
 
 def _grouped(params: Params) -> list[dict[str, Any]]:

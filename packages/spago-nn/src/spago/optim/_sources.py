@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias, cast
 
-from spago.nn import ParameterSource, Trainable
+from spago.ag import RowGradient
+from spago.mat import Array
+from spago.nn import ParameterSource, SparseParam, Trainable
 
 Source: TypeAlias = Trainable | ParameterSource
 """A parameter, or a model or store that is asked for its parameters again at each step."""
+
+Gradient: TypeAlias = Array | RowGradient
+"""What a parameter has: an array of its shape, or some rows of one."""
+
+Ready: TypeAlias = tuple[Trainable, Gradient]
+"""A parameter and its gradient."""
 
 
 def sources_of(params: Source | Iterable[Source], name: str) -> list[Source]:
@@ -46,9 +54,23 @@ def trainables_of(sources: Iterable[Source]) -> Iterator[Trainable]:
             yield from parameters()
 
 
-def with_gradient(sources: Iterable[Source]) -> list[Trainable]:
-    """The parameters of sources that have a gradient, each once."""
-    found = {id(p): p for p in trainables_of(sources) if p.requires_grad and p.grad is not None}
+def gradient_of(parameter: Trainable) -> Gradient | None:
+    """The gradient of a parameter that is to be trained, if it has one."""
+    if not parameter.requires_grad:
+        return None
+    if isinstance(parameter, SparseParam) and (rows := parameter.row_grad) is not None:
+        return rows
+    return cast("Array | None", parameter.grad)
+
+
+def numbers_of(gradient: Gradient) -> Array:
+    """The array of a gradient, or that of its rows."""
+    return gradient.values if isinstance(gradient, RowGradient) else gradient
+
+
+def with_gradient(sources: Iterable[Source]) -> list[Ready]:
+    """The parameters of sources that have a gradient, each once, and their gradients."""
+    found = {id(p): (p, grad) for p in trainables_of(sources) if (grad := gradient_of(p)) is not None}
     return list(found.values())
 
 
