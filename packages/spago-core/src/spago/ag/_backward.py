@@ -217,8 +217,13 @@ class _Pass:
                     d = d.astype(value.dtype)
                 if watched:
                     check_gradient(node, operand, d)
-                if operand in gradients:
-                    self.add(operand, d)
+                before = gradients.get(operand)
+                if before is not None:
+                    # Most nodes in between are used once; what is used often is a leaf, and its sum of this pass.
+                    if type(before) is ndarray and operand in owned and before.ndim:
+                        np.add(before, d, before)
+                    else:
+                        self.add(operand, d)
                     continue
                 gradients[operand] = d
                 if fresh:
