@@ -281,8 +281,8 @@ def test_the_loss_can_be_had_without_gradients() -> None:
         ((5, 4, 3), (5, 4), [1, 2, 0, 4, 4], r"lengths: expected values from 1 to 4, got 0 to 4"),
         ((5, 4, 3), (5, 4), [1, 2, 3, 4, 5], r"lengths: expected values from 1 to 4, got 1 to 5"),
         ((4, 3), (4,), [4], r"CRF: expected a padded batch \(B, T, 3\) with lengths, got .*\(4, 3\)"),
-        ((1, 2, 3), (1, 2), [[True]], r"CRF: expected a mask of shape \(1, 2\), .*got \(1, 1\)"),
-        ((1, 2, 3), (1, 2), [[False, True]], r"CRF: expected a mask with all real steps before the padding"),
+        ((1, 2, 3), (1, 2), [[True]], r"lengths: expected a mask of shape \(B, 2\), got \(1, 1\)"),
+        ((1, 2, 3), (1, 2), [[False, True]], r"lengths: expected a mask with all real steps before the padding"),
     ],
 )
 def test_what_does_not_fit_is_named(

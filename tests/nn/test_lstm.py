@@ -193,11 +193,6 @@ def test_bad_input_is_named(arguments: dict[str, object], message: str) -> None:
         an_lstm()(**arguments)
 
 
-def test_lengths_are_integers() -> None:
-    with pytest.raises(TypeError, match="lengths: expected integers, got bool; a mask is summed over time first"):
-        an_lstm()(np.ones((1, 2, D)), lengths=np.array([True]))
-
-
 def test_sizes_are_checked() -> None:
     with pytest.raises(ShapeError, match="LSTM: expected sizes of at least 1, got 3 and 0"):
         LSTM(3, 0)

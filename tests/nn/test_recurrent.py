@@ -330,8 +330,36 @@ def test_wrong_lengths_are_named(row: Row) -> None:
         layer(xs, lengths=[1, 2, 7, 3])
     with pytest.raises(ShapeError, match=r"lengths: expected shape \(4,\), one for each sequence, got \(2,\)"):
         layer(xs, lengths=[1, 2])
-    with pytest.raises(TypeError, match="lengths: expected integers, got float64; a mask is summed over time first"):
+    with pytest.raises(
+        TypeError, match=r"lengths: expected integers \(B,\) or a mask of booleans \(B, T\), got float64"
+    ):
         layer(xs, lengths=[1.0, 2.0, 3.0, 4.0])
+
+
+@every_layer
+def test_a_mask_of_real_steps_is_their_lengths(row: Row) -> None:
+    layer, xs = row.layer(), batch(B, T, D)
+    mask = np.arange(T) < np.array(LENGTHS)[:, None]
+    for a, b in zip(train(layer, xs, lengths=mask), train(layer, xs, lengths=LENGTHS), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_layer
+def test_wrong_masks_are_named(row: Row) -> None:
+    layer, xs = row.layer(), batch(B, T, D)
+    mask = np.ones((B, T), bool)
+    with pytest.raises(ShapeError, match=r"lengths: expected a mask of shape \(B, 6\), got \(4, 5\)"):
+        layer(xs, lengths=mask[:, 1:])
+    with pytest.raises(ShapeError, match=r"lengths: expected a mask of shape \(B, 6\), got \(4,\)"):
+        layer(xs, lengths=mask[:, 0])
+    with pytest.raises(ShapeError, match=r"lengths: expected shape \(4,\), one for each sequence, got \(3,\)"):
+        layer(xs, lengths=mask[1:])
+    mask[2, :3] = False
+    with pytest.raises(ShapeError, match="all real steps before the padding, got padding between them in sequence 2"):
+        layer(xs, lengths=mask)
+    mask[2] = False
+    with pytest.raises(ShapeError, match="lengths: expected values from 1 to 6, got 0 to 6"):
+        layer(xs, lengths=mask)
 
 
 @every_recurrent

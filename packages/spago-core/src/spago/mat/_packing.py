@@ -93,16 +93,42 @@ class Packing:
 def check_lengths(lengths: npt.ArrayLike, steps: int, batch: int | None = None) -> Ints:
     """Return the lengths of the sequences of a padded batch as an array of integers.
 
+    Args:
+        lengths: Integers (B,), the numbers of real steps; or a mask of booleans (B, T), True for real steps, all of
+            which come before the padding.
+        steps: T.
+        batch: B, if it is known.
+
     Raises:
-        TypeError: When they are not integers.
-        ShapeError: When they have not the shape (batch,), or one is below 1 or above steps.
+        TypeError: When they are neither integers nor booleans.
+        ShapeError: When they have another shape, one is below 1 or above T, or a mask has a gap.
     """
     array: npt.NDArray[Any] = np.asarray(lengths)
+    if array.dtype == np.bool_:
+        array = _counted(array, steps)
     if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"lengths: expected integers, got {array.dtype}; a mask is summed over time first")
+        raise TypeError(f"lengths: expected integers (B,) or a mask of booleans (B, T), got {array.dtype}")
     if array.ndim != 1 or not array.size or (batch is not None and len(array) != batch):
         wanted = "(B,)" if batch is None else f"({batch},)"
         raise ShapeError(f"lengths: expected shape {wanted}, one for each sequence, got {array.shape}")
     if array.min() < 1 or array.max() > steps:
         raise ShapeError(f"lengths: expected values from 1 to {steps}, got {array.min()} to {array.max()}")
     return array.astype(np.int64)
+
+
+def _counted(mask: npt.NDArray[np.bool_], steps: int) -> Ints:
+    """Return the lengths that a mask stands for.
+
+    Raises:
+        ShapeError: When it has another shape, or padding before a real step.
+    """
+    if mask.ndim != 2 or mask.shape[1] != steps:
+        raise ShapeError(f"lengths: expected a mask of shape (B, {steps}), got {mask.shape}")
+    counts: Ints = mask.sum(axis=1, dtype=np.int64)
+    gaps = np.flatnonzero((mask != (np.arange(steps) < counts[:, None])).any(axis=1))
+    if len(gaps):
+        raise ShapeError(
+            f"lengths: expected a mask with all real steps before the padding, got padding between them in sequence "
+            f"{gaps[0]}"
+        )
+    return counts

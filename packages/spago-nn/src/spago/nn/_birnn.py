@@ -81,7 +81,8 @@ class BiRNN(Module):
         Args:
             xs: Shape (T, D), or a padded batch (B, T, D); or a list of T nodes (D,).
             state: The states before the first step of each direction, or None.
-            lengths: The number of real steps of each sequence, shape (B,); all T of them by default.
+            lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
+                all T of them by default.
 
         Returns:
             The merged outputs, 0 where there is padding; and the last state of each direction: that of the backward

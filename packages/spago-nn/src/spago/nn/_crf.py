@@ -183,7 +183,7 @@ class CRF(Module):
             raise ShapeError(
                 f"CRF: expected a padded batch (B, T, {K}) with lengths, got emissions of shape {node.shape}"
             )
-        return node, Packing.of(check_lengths(_lengths_of_mask(lengths, (batch, steps)), steps, batch), steps)
+        return node, Packing.of(check_lengths(lengths, steps, batch), steps)
 
     def _path(self, tags: npt.ArrayLike, emissions: Node, packing: Packing) -> npt.NDArray[np.int64]:
         """Return the tags of the real steps, packed.
@@ -257,20 +257,3 @@ def _batched(emissions: Array) -> Array:
 def _real_steps(path: npt.NDArray[np.int64]) -> int:
     """The length of a path that is followed by -1."""
     return int(np.count_nonzero(path >= 0))
-
-
-def _lengths_of_mask(lengths: npt.ArrayLike, shape: tuple[int, int]) -> npt.ArrayLike:
-    """Return lengths as they are, or those that a boolean mask stands for.
-
-    Raises:
-        ShapeError: When the mask has another shape, or padding before a real step.
-    """
-    mask: npt.NDArray[Any] = np.asarray(lengths)
-    if mask.dtype != np.bool_:
-        return lengths
-    if mask.shape != shape:
-        raise ShapeError(f"CRF: expected a mask of shape {shape}, that of the steps of emissions, got {mask.shape}")
-    counts: npt.NDArray[np.int64] = mask.sum(axis=1)
-    if (mask != (np.arange(shape[1]) < counts[:, None])).any():
-        raise ShapeError("CRF: expected a mask with all real steps before the padding, got padding between them")
-    return counts

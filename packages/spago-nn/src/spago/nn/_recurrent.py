@@ -128,7 +128,8 @@ class Recurrent(Module, Generic[StateT]):
         Args:
             xs: Shape (T, input_size), or a padded batch (B, T, input_size); or a list of T nodes (input_size,).
             state: The state before the first step, with arrays of shape (hidden_size,) or (B, hidden_size), or None.
-            lengths: The number of real steps of each sequence, shape (B,); all T of them by default.
+            lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
+                all T of them by default.
             reverse: Whether sequences are read from their last real step to their first. Results stay at the places
                 of their inputs.
 
@@ -138,7 +139,7 @@ class Recurrent(Module, Generic[StateT]):
 
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
-            TypeError: When lengths are no integers, or the state is that of another layer.
+            TypeError: When lengths are neither integers nor booleans, or the state is that of another layer.
         """
         return run_layers((self,), xs, (state,), lengths, reverse=(reverse,), name=type(self).__name__)[0]
 

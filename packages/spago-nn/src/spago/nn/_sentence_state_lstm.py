@@ -121,7 +121,8 @@ class SentenceStateLSTM(Module):
 
         Args:
             xs: Shape (T, D), or a padded batch (B, T, D); or a list of T nodes (D,).
-            lengths: The number of words of each sentence, shape (B,); all T of them by default.
+            lengths: The number of words of each sentence, shape (B,), or a mask of booleans (B, T), True for words;
+                all T of them by default.
 
         Returns:
             The h of the words, shape (T, H) or (B, T, H), 0 where there is padding; and the state of the sentence.

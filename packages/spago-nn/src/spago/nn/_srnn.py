@@ -177,14 +177,15 @@ class BiSRNN(Module):
         Args:
             xs: Shape (T, D), or a padded batch (B, T, D); or a list of T nodes (D,).
             state: The states before the first step of each direction, each a `HiddenState`, or None.
-            lengths: The number of real steps of each sequence, shape (B,); all T of them by default.
+            lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
+                all T of them by default.
 
         Returns:
             The outputs, 0 where there is padding; and the last hidden state of each direction.
 
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
-            TypeError: When lengths are no integers, or a state is that of another layer.
+            TypeError: When lengths are neither integers nor booleans, or a state is that of another layer.
         """
         xs = as_sequences(xs, self.input_size, "BiSRNN")
         real = None

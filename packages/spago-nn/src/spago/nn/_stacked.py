@@ -99,7 +99,8 @@ class Stacked(Module):
         Args:
             xs: Shape (T, D), or a padded batch (B, T, D); or a list of T nodes (D,).
             states: For each layer its state before the first step, or None; None for all of them.
-            lengths: The number of real steps of each sequence, shape (B,); all T of them by default.
+            lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
+                all T of them by default.
 
         Returns:
             The outputs of the last layer, 0 where there is padding; and the last state of each layer.
