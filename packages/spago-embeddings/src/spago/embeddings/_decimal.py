@@ -67,11 +67,9 @@ def parse(text: Bytes, starts: Places, stops: Places) -> Array:
 
 
 def _numbers(text: Bytes, eights: _Eights, starts: Places, stops: Places) -> Array:
-    first = text.take(starts)
-    negative = first == ord("-")
+    negative = text.take(starts) == ord("-")
     length = stops - starts
     length -= negative
-    length -= first == ord("+")
     short = length.max() <= 8
     values, good = (_of_eight if short else _of_sixteen)(eights, stops, length)
     values *= 1.0 - 2.0 * negative
@@ -86,7 +84,8 @@ def _of_eight(eights: _Eights, stops: Places, length: Places) -> tuple[Array, np
     text = _last(eights[stops - 8], length)
     point = _point(text)
     digits, good = _value(_without(point, text))
-    good &= length > (point != 0)
+    if length.min() <= 1:
+        good &= length > (point != 0)
     return digits / _power(point), good
 
 

@@ -84,7 +84,7 @@ class Model(Queries):
         unknown: Unknown = None,
         unknown_key: Word = "<unk>",
         lowercase: bool = False,
-        cache_bytes: int = 64 << 20,
+        cache_bytes: int = 32 << 20,
     ) -> None:
         if not (unknown is None or callable(unknown) or unknown in ("zero", "train")):
             raise ValueError(f'Model: expected unknown to be None, "zero", "train" or a function, got {unknown!r}')
