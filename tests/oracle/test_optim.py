@@ -72,6 +72,37 @@ def test_a_hundred_steps_are_pytorchs(ours: Callable[[Any], optim.Optimizer], th
         np.testing.assert_allclose(p.value, tensor.detach().numpy(), rtol=1e-10, atol=1e-10)
 
 
+SPARSE: dict[str, Pair] = {
+    "SGD": (lambda p: optim.SGD(p, 0.1), lambda p: torch.optim.SGD(p, 0.1)),
+    "AdaGrad": (lambda p: optim.AdaGrad(p, 0.1), lambda p: torch.optim.Adagrad(p, 0.1)),
+    "SparseAdam": (
+        lambda p: optim.Adam(p, 0.01, eps=1e-3, as_reference=True),
+        lambda p: torch.optim.SparseAdam(p, 0.01, eps=1e-3),
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SPARSE.values(), ids=SPARSE)
+def test_a_hundred_sparse_steps_are_pytorchs(
+    ours: Callable[[Any], optim.Optimizer], theirs: Callable[[Any], Any]
+) -> None:
+    rng = np.random.default_rng(3)
+    embedding = nn.Embedding(30, 4, padding_idx=2, sparse=True, dtype=np.float64)
+    other = torch.nn.Embedding(30, 4, padding_idx=2, sparse=True, dtype=torch.float64)
+    with torch.no_grad():
+        other.weight.copy_(torch.tensor(embedding.weight.value))
+    mine, theirs_of_it = ours(embedding), theirs(list(other.parameters()))
+    for _ in range(100):
+        for _ in range(rng.integers(1, 3)):  # several backwards accumulate
+            rows, gradient = rng.integers(0, 30, (2, 3)), rng.normal(size=(2, 3, 4)) * 10.0 ** rng.integers(-3, 3)
+            embedding(rows).backward(gradient)
+            other(torch.tensor(rows)).backward(torch.tensor(gradient))
+        mine.step()
+        theirs_of_it.step()
+        theirs_of_it.zero_grad()
+    np.testing.assert_allclose(embedding.weight.value, other.weight.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, float("inf")])
 def test_clipping_by_norm_is_pytorchs(p: float) -> None:
     rng = np.random.default_rng(1)

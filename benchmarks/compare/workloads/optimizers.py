@@ -146,3 +146,48 @@ def _(values: list[Array], gradients: list[Array]) -> Run:
     return their_steps(
         values, gradients, lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=MOMENTUM, foreach=True)
     )
+
+
+@workload(
+    "{V}×{D} embeddings, {rows} rows looked up, forward, backward, and a sparse Adam step",
+    cases=[dict(V=1_000_000, D=100, rows=1000)],
+    goals={"PyTorch": 1},
+)
+def sparse_adam(V: int, D: int, rows: int) -> Inputs:
+    """A large table of which little is used: time goes with the rows, not with the table."""
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((V, D), np.float32), rng.integers(0, V, rows), rng.standard_normal((rows, D), np.float32)
+
+
+@sparse_adam.side("spago")
+def _(table: Array, words: Any, gradient: Array) -> Run:
+    from spago import nn, optim
+
+    embedding = nn.Embedding(*table.shape, sparse=True)
+    embedding.weight.value[...] = table
+    # The epsilon of the reference is that of PyTorch's SparseAdam.
+    optimizer = optim.Adam(embedding, learning_rate=1e-3, as_reference=True)
+
+    def run() -> Results:
+        embedding(words).backward(gradient)
+        optimizer.step()
+        return [embedding.weight.value[words]]
+
+    return run
+
+
+@sparse_adam.side("PyTorch")
+def _(table: Array, words: Any, gradient: Array) -> Run:
+    import torch
+
+    embedding = torch.nn.Embedding.from_pretrained(torch.tensor(table), freeze=False, sparse=True)
+    optimizer = torch.optim.SparseAdam(list(embedding.parameters()), lr=1e-3)
+    rows, upstream = torch.tensor(words), torch.tensor(gradient)
+
+    def run() -> Results:
+        optimizer.zero_grad()
+        embedding(rows).backward(upstream)
+        optimizer.step()
+        return [embedding.weight[rows]]
+
+    return run
