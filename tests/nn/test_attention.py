@@ -349,6 +349,58 @@ def test_heads_are_attention_of_parts_of_the_features() -> None:
     np.testing.assert_allclose(layer(x).value, expected, rtol=1e-12)
 
 
+# Keys and values of other sizes
+
+
+def other_sizes(**settings: Any) -> Any:
+    return randomized(nn.MultiheadAttention(E, 2, kdim=3, vdim=5, dtype=np.float64, **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"rotary": nn.RotaryPositions(2)}], ids=str)
+def test_keys_and_values_have_sizes_of_their_own(settings: dict[str, Any]) -> None:
+    layer, packed = other_sizes(**settings), nn.MultiheadAttention(E, 2, dtype=np.float64, **settings).eval()
+    x, z, w = array(B, N, E), array(B, M, 3, seed=2), array(B, M, 5, seed=3)
+    # The same with all of size 6: the weights of what there is not are 0.
+    weights = [layer.q_proj_weight.value, layer.k_proj_weight.value, layer.v_proj_weight.value]
+    filled = np.concatenate([np.pad(weight, [(0, 0), (0, E - weight.shape[1])]) for weight in weights])
+    rest = {name: value for name, value in layer.state_dict().items() if not name.endswith("proj_weight")}
+    packed.load_state_dict({"in_proj_weight": filled, **rest})
+    wide = [np.pad(array, [(0, 0), (0, 0), (0, E - array.shape[2])]) for array in (z, w)]
+    expected = packed(x, *wide, lengths=[4, 2]).value
+    np.testing.assert_allclose(layer(x, z, w, lengths=[4, 2]).value, expected, rtol=1e-11)
+    cache = nn.KeyValueCache(grows=False)
+    np.testing.assert_allclose(layer(x, z, w, lengths=[4, 2], cache=cache).value, expected, rtol=1e-11)
+    np.testing.assert_allclose(layer(x, lengths=[4, 2], cache=cache).value, expected, rtol=1e-11)
+    ag.gradcheck(layer, [x, z, w], parameters=parameters(layer))
+
+
+def test_one_of_the_sizes_may_differ() -> None:
+    x, z = array(B, N, E), array(B, M, 3)
+    layer = nn.MultiheadAttention(E, 2, kdim=3, vdim=3, dtype=np.float64)
+    np.testing.assert_array_equal(layer(x, z).value, layer(x, z, z).value)
+    layer = nn.MultiheadAttention(E, 2, vdim=3, dtype=np.float64)
+    assert layer(x, array(B, M, E), z).shape == x.shape
+    names = ["q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"]
+    assert list(layer.state_dict()) == names
+    assert repr(layer).startswith("MultiheadAttention(6, 2, kdim=6, vdim=3): 150 parameters: q_proj_weight (6, 6)")
+
+
+def test_sizes_of_keys_and_values_that_do_not_fit_are_named() -> None:
+    layer, x, z, w = other_sizes(), array(B, N, E), array(B, M, 3), array(B, M, 5)
+    with pytest.raises(ShapeError, match=r"MultiheadAttention: expected key of shape \(T, 3\) or .*, got \(2, 3, 6\)"):
+        layer(x)
+    with pytest.raises(
+        ShapeError, match=r"MultiheadAttention: expected value of shape \(T, 5\) or .*, got \(2, 4, 3\)"
+    ):
+        layer(x, z)
+    with pytest.raises(
+        ShapeError, match=r"key and value of as many steps, .*, got \(2, 3, 6\), \(2, 4, 3\) and \(2, 3, 5\)"
+    ):
+        layer(x, z, w[:, 1:])
+    with pytest.raises(ShapeError, match="MultiheadAttention: expected sizes of at least 1, got kdim 0 and vdim None"):
+        nn.MultiheadAttention(E, 2, kdim=0)
+
+
 def test_weights_are_dropped_in_training_only() -> None:
     layer, x = nn.MultiheadAttention(E, 2, dropout=0.5, dtype=np.float64), array(N, E)
     assert not np.array_equal(layer(x).value, layer(x).value)

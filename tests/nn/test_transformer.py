@@ -142,6 +142,64 @@ def test_layers_name_what_does_not_fit() -> None:
         nn.TransformerEncoderLayer(6, 4)
 
 
+# Stacks
+
+
+def stacks(norm_first: bool) -> tuple[Any, Any]:
+    """An encoder and a decoder of three layers each; with norm_first there is a norm at the end."""
+    settings: Any = {"norm_first": norm_first, "activation": ag.gelu, "dtype": np.float64}
+    norms = [nn.LayerNorm(E, dtype=np.float64) if norm_first else None for _ in range(2)]
+    encoder = nn.TransformerEncoder((nn.TransformerEncoderLayer(E, 2, F, **settings) for _ in range(3)), norm=norms[0])
+    decoder = nn.TransformerDecoder((nn.TransformerDecoderLayer(E, 2, F, **settings) for _ in range(3)), norm=norms[1])
+    return randomized(encoder), randomized(decoder)
+
+
+@every_norm
+def test_a_stack_is_its_layers_one_by_one(norm_first: bool) -> None:
+    encoder, decoder = stacks(norm_first)
+    xs, memory, mask = array(B, T, E), array(B, S, E, seed=2), np.tri(T, dtype=bool)
+    x: Any = xs
+    y: Any = xs
+    for layer, other in zip(encoder.layers, decoder.layers, strict=True):
+        x = layer(x, lengths=LENGTHS, mask=mask)
+        y = other(y, memory, causal=True, lengths=LENGTHS, memory_lengths=[2, 5, 1], memory_mask=np.tri(T, S, 1) > 0)
+    if norm_first:
+        x, y = encoder.norm(x), decoder.norm(y)
+    np.testing.assert_array_equal(encoder(xs, lengths=LENGTHS, mask=mask).value, x.value)
+    again = decoder(xs, memory, causal=True, lengths=LENGTHS, memory_lengths=[2, 5, 1], memory_mask=np.tri(T, S, 1) > 0)
+    np.testing.assert_array_equal(again.value, y.value)
+
+
+@every_norm
+@pytest.mark.parametrize("steps", [[1, 1, 1, 1], [1, 3]], ids=str)
+def test_decoding_through_a_stack_with_a_cache_is_decoding_at_once(norm_first: bool, steps: list[int]) -> None:
+    encoder, decoder = stacks(norm_first)
+    xs, memory, own, cache, start = array(B, T, E), array(B, S, E, seed=2), encoder.cache(), decoder.cache(), 0
+    encoded, decoded = [], []
+    for n in steps:
+        part = xs[:, start : start + n]
+        encoded.append(encoder(part, causal=True, cache=own).value)
+        decoded.append(decoder(part, memory, causal=True, cache=cache).value)
+        start += n
+    np.testing.assert_allclose(np.concatenate(encoded, axis=1), encoder(xs, causal=True).value, rtol=1e-9)
+    np.testing.assert_allclose(np.concatenate(decoded, axis=1), decoder(xs, memory, causal=True).value, rtol=1e-9)
+
+
+def test_stacks_name_what_does_not_fit() -> None:
+    encoder, decoder = stacks(False)
+    xs, memory = array(B, T, E), array(B, S, E)
+    with pytest.raises(ShapeError, match="TransformerEncoder: expected at least one layer, got none"):
+        nn.TransformerEncoder([])
+    with pytest.raises(ShapeError, match="TransformerDecoder: expected layers of one size, got 4, 6"):
+        nn.TransformerDecoder([nn.TransformerDecoderLayer(4, 2), nn.TransformerDecoderLayer(6, 2)])
+    with pytest.raises(ShapeError, match=r"TransformerEncoder: expected xs of shape \(T, 6\) .*, got \(3, 4, 5\)"):
+        encoder(xs[..., 1:])
+    with pytest.raises(ShapeError, match=r"TransformerDecoderLayer: expected memory of shape \(T, 6\)"):
+        decoder(xs, memory[..., 1:])
+    with pytest.raises(ShapeError, match="TransformerDecoder: expected 3 caches, one a layer, got 2; make them by its"):
+        decoder(xs, memory, cache=decoder.cache()[1:])
+
+
 # Positions
 
 

@@ -156,6 +156,13 @@ def test_cross_attention() -> None:
     check(pair, [array(B, T, E), array(B, S, E, seed=2), array(B, S, E, seed=3)], lambda q, k, v: pair[1](q, k, v)[0])
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_attention_to_keys_and_values_of_other_sizes(bias: bool) -> None:
+    theirs = torch.nn.MultiheadAttention(E, HEADS, bias=bias, kdim=3, vdim=6, batch_first=True)
+    pair = loaded(nn.MultiheadAttention(E, HEADS, bias=bias, kdim=3, vdim=6, dtype=np.float64), theirs)
+    check(pair, [array(B, T, E), array(B, S, 3, seed=2), array(B, S, 6, seed=3)], lambda q, k, v: pair[1](q, k, v)[0])
+
+
 def test_attention_weights() -> None:
     ours, theirs = attention()
     x = array(B, T, E)
@@ -218,3 +225,58 @@ def test_decoder_layer(norm_first: bool, activation: str) -> None:
         causal=True,
         memory_lengths=lengths,
     )
+
+
+# Stacks
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("final_norm", [True, False])
+def test_encoder(norm_first: bool, final_norm: bool) -> None:
+    settings: Any = {"dropout": 0.0, "norm_first": norm_first}
+    layer = torch.nn.TransformerEncoderLayer(E, HEADS, F, activation="gelu", batch_first=True, **settings)
+    norm = torch.nn.LayerNorm(E) if final_norm else None
+    theirs = torch.nn.TransformerEncoder(layer, 3, norm=norm, enable_nested_tensor=False)
+    layers = [
+        nn.TransformerEncoderLayer(E, HEADS, F, activation=ag.gelu, dtype=np.float64, **settings) for _ in range(3)
+    ]
+    ours = nn.TransformerEncoder(layers, norm=nn.LayerNorm(E, dtype=np.float64) if final_norm else None)
+    later = torch.triu(torch.ones(T, T, dtype=torch.bool), diagonal=1)
+    check(loaded(ours, theirs), [array(B, T, E)], lambda x: theirs(x, mask=later), causal=True)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_decoder(norm_first: bool) -> None:
+    settings: Any = {"dropout": 0.0, "norm_first": norm_first}
+    layer = torch.nn.TransformerDecoderLayer(E, HEADS, F, activation="gelu", batch_first=True, **settings)
+    theirs = torch.nn.TransformerDecoder(layer, 2, norm=torch.nn.LayerNorm(E))
+    layers = [
+        nn.TransformerDecoderLayer(E, HEADS, F, activation=ag.gelu, dtype=np.float64, **settings) for _ in range(2)
+    ]
+    ours = nn.TransformerDecoder(layers, norm=nn.LayerNorm(E, dtype=np.float64))
+    later = torch.triu(torch.ones(T, T, dtype=torch.bool), diagonal=1)
+    lengths = [4, 1, 3]
+    check(
+        loaded(ours, theirs),
+        [array(B, T, E), array(B, S, E, seed=2)],
+        lambda x, z: theirs(x, z, tgt_mask=later, memory_key_padding_mask=padding(lengths, S)),
+        causal=True,
+        memory_lengths=lengths,
+    )
+
+
+def test_a_whole_transformer_is_loaded_by_name() -> None:
+    theirs = torch.nn.Transformer(E, HEADS, 2, 2, F, dropout=0.0, batch_first=True)
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            settings: Any = {"dropout": 0.0, "dtype": np.float64}
+            encoder = [nn.TransformerEncoderLayer(E, HEADS, F, **settings) for _ in range(2)]
+            decoder = [nn.TransformerDecoderLayer(E, HEADS, F, **settings) for _ in range(2)]
+            self.encoder = nn.TransformerEncoder(encoder, norm=nn.LayerNorm(E, dtype=np.float64))
+            self.decoder = nn.TransformerDecoder(decoder, norm=nn.LayerNorm(E, dtype=np.float64))
+
+        def forward(self, source: ag.Node, target: ag.Node) -> Any:
+            return self.decoder(target, self.encoder(source))
+
+    check(loaded(Transformer(), theirs), [array(B, S, E), array(B, T, E, seed=2)])

@@ -63,6 +63,7 @@ from spago.nn._summary import LayerSummary, Summary, summary
 from spago.nn._torch_files import load_torch
 from spago.nn._tpr import TPR
 from spago.nn._transformer import DecoderCache, TransformerDecoderLayer, TransformerEncoderLayer
+from spago.nn._transformer_stacks import TransformerDecoder, TransformerEncoder
 
 __all__ = [
     "CFN",
@@ -146,7 +147,9 @@ __all__ = [
     "Stacked",
     "Summary",
     "Trainable",
+    "TransformerDecoder",
     "TransformerDecoderLayer",
+    "TransformerEncoder",
     "TransformerEncoderLayer",
     "compare",
     "from_torch",

@@ -58,7 +58,8 @@ def _mixer(module: Any) -> Configuration:
 
 
 def _multihead_attention(module: Any) -> Configuration:
-    return {**_same(module, "embed_dim", "num_heads", "dropout", "rotary"), "bias": module.in_proj_bias is not None}
+    settings = _same(module, "embed_dim", "num_heads", "dropout", "kdim", "vdim", "rotary")
+    return {**settings, "bias": module.in_proj_bias is not None}
 
 
 def _norm(module: Any) -> Configuration:

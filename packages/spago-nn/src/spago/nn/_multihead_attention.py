@@ -33,9 +33,10 @@ class MultiheadAttention(Module):
 
     Shapes:
         query: (N, E) or (B, N, E)
-        key, value: (M, E) or (B, M, E)
+        key: (M, K) or (B, M, K), value: (M, V) or (B, M, V); K = V = E unless kdim or vdim says otherwise
         y: that of query
-        in_proj_weight: (3E, E), W_q, W_k, W_v one below the other, each head Xavier-uniform at first
+        in_proj_weight: (3E, E), W_q, W_k, W_v one below the other, each head Xavier-uniform at first; where K or V is
+            not E, q_proj_weight: (E, E), k_proj_weight: (E, K), v_proj_weight: (E, V) instead
         in_proj_bias: (3E,), b_q, b_k, b_v, 0 at first; None where bias is False
         out_proj.weight: (E, E), Xavier-uniform at first
         out_proj.bias: (E,), 0 at first; None where bias is False
@@ -48,6 +49,8 @@ class MultiheadAttention(Module):
         num_heads: H, which divides E.
         bias: Whether projections have biases.
         dropout: The probability with which weights are set to 0 in training.
+        kdim: K, features of keys; E by default.
+        vdim: V, features of values; E by default.
         rotary: Turns queries and keys by their positions; those in a cache count.
         rng: Where initial weights are drawn from; by default the generator of `mat.rand`.
         dtype: float32 or float64.
@@ -67,6 +70,8 @@ class MultiheadAttention(Module):
         *,
         bias: bool = True,
         dropout: float = 0.0,
+        kdim: int | None = None,
+        vdim: int | None = None,
         rotary: RotaryPositions | None = None,
         rng: LockedRand | None = None,
         dtype: npt.DTypeLike = np.float32,
@@ -77,6 +82,10 @@ class MultiheadAttention(Module):
             )
         if not 0 <= dropout <= 1:
             raise ValueError(f"MultiheadAttention: expected a probability dropout from 0 to 1, got {dropout}")
+        self.kdim = embed_dim if kdim is None else kdim
+        self.vdim = embed_dim if vdim is None else vdim
+        if min(self.kdim, self.vdim) < 1:
+            raise ShapeError(f"MultiheadAttention: expected sizes of at least 1, got kdim {kdim} and vdim {vdim}")
         size = embed_dim // num_heads
         if rotary is not None and rotary.num_features > size:
             raise ShapeError(f"MultiheadAttention: expected rotary for {size} features at most, got {rotary}")
@@ -86,13 +95,22 @@ class MultiheadAttention(Module):
         self.rotary = rotary
         # Drawn first, as in the reference.
         out_proj = Linear(embed_dim, embed_dim, bias=bias, rng=rng, dtype=dtype)
-        in_weight = np.empty((3, num_heads, size, embed_dim), dtype)
-        for head in range(num_heads):
-            for part in range(3):
-                in_weight[part, head] = xavier_uniform((size, embed_dim), rng=rng, dtype=dtype)
-        self.in_proj_weight = Param(in_weight.reshape(3 * embed_dim, embed_dim), name="in_proj_weight")
+        sizes = (embed_dim, self.kdim, self.vdim)
+        heads = [[xavier_uniform((size, d), rng=rng, dtype=dtype) for d in sizes] for _ in range(num_heads)]
+        q, k, v = (np.concatenate(parts) for parts in zip(*heads, strict=True))
+        if self._is_packed:
+            self.in_proj_weight = Param(np.concatenate([q, k, v]), name="in_proj_weight")
+        else:
+            self.q_proj_weight = Param(q, name="q_proj_weight")
+            self.k_proj_weight = Param(k, name="k_proj_weight")
+            self.v_proj_weight = Param(v, name="v_proj_weight")
         self.in_proj_bias = Param(np.zeros(3 * embed_dim, dtype), name="in_proj_bias") if bias else None
         self.out_proj = out_proj
+
+    @property
+    def _is_packed(self) -> bool:
+        """Whether the three weights are one parameter."""
+        return self.kdim == self.vdim == self.embed_dim
 
     def forward(
         self,
@@ -111,7 +129,7 @@ class MultiheadAttention(Module):
 
         Args:
             query: Shape (N, E) or (B, N, E).
-            key: Shape (M, E) or (B, M, E); None for query itself. Not looked at when the cache is complete.
+            key: Shape (M, K) or (B, M, K); None for query itself. Not looked at when the cache is complete.
             value: Likewise; None for the same as key.
             mask: Booleans (True: may be seen), or floats that are added to the scores; of a shape that broadcasts to
                 (N, M), (B, N, M) or (B, H, N, M).
@@ -147,25 +165,24 @@ class MultiheadAttention(Module):
         self, query: Node, key: Operand | None, value: Operand | None, cache: KeyValueCache | None
     ) -> tuple[Node, ...]:
         """Return q, k and v, of which some may be one array; what `attention` takes."""
-        if key is None and value is None and cache is None and self.rotary is None:
+        plain = self._is_packed and cache is None and self.rotary is None
+        if key is None and value is None and plain:
             return (self._project(query, 0, 3),)
-        e = self.embed_dim
         if cache is not None and cache.complete:
             keys, values = cache.filled()
             _check_pair(query, keys, values)
             return self._turned(self._project(query, 0, 1), 0), keys, values
         start = 0 if cache is None else len(cache)
-        if key is None and value is None:
-            qkv = self._project(query, 0, 3)
-            q, k, v = (qkv[..., i * e : i * e + e] for i in range(3))
+        if key is None and value is None and self._is_packed:
+            q, k, v = ag.split(self._project(query, 0, 3), 3, axis=-1)
             q = self._turned(q, start)
         else:
-            key = query if key is None else as_sequences_of(key, e, "MultiheadAttention", "key")
+            key = as_sequences_of(query if key is None else key, self.kdim, "MultiheadAttention", "key")
             q = self._turned(self._project(query, 0, 1), start)
-            if value is None and cache is None and self.rotary is None:
+            if value is None and plain:
                 _check_pair(query, key, key)
                 return q, self._project(key, 1, 3)
-            value = key if value is None else as_sequences_of(value, e, "MultiheadAttention", "value")
+            value = as_sequences_of(key if value is None else value, self.vdim, "MultiheadAttention", "value")
             _check_pair(query, key, value)
             k, v = self._project(key, 1, 2), self._project(value, 2, 3)
         k = self._turned(k, start)
@@ -176,11 +193,14 @@ class MultiheadAttention(Module):
 
     def _project(self, x: Node, first: int, last: int) -> Node:
         """Return the projections from the first to the last one of q, k and v, one after the other."""
-        weight: Node = self.in_proj_weight
         bias: Node | None = self.in_proj_bias
-        if (first, last) != (0, 3):
-            rows = slice(first * self.embed_dim, last * self.embed_dim)
-            weight, bias = weight[rows], None if bias is None else bias[rows]
+        rows = slice(first * self.embed_dim, last * self.embed_dim)
+        if self._is_packed:
+            weight: Node = self.in_proj_weight if (first, last) == (0, 3) else self.in_proj_weight[rows]
+        else:
+            weight = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[first]
+        if bias is not None and (first, last) != (0, 3):
+            bias = bias[rows]
         y: Node = ag.linear(x, weight) if bias is None else ag.linear(x, weight, bias)
         return y
 
@@ -189,7 +209,8 @@ class MultiheadAttention(Module):
 
     def extra_repr(self) -> str:
         """The sizes."""
-        return f"{self.embed_dim}, {self.num_heads}{f', dropout={self.dropout}' if self.dropout else ''}"
+        others = "" if self._is_packed else f", kdim={self.kdim}, vdim={self.vdim}"
+        return f"{self.embed_dim}, {self.num_heads}{others}{f', dropout={self.dropout}' if self.dropout else ''}"
 
 
 def _check_pair(query: Node, key: Node, value: Node) -> None:
@@ -198,8 +219,8 @@ def _check_pair(query: Node, key: Node, value: Node) -> None:
     Raises:
         ShapeError: Names the three shapes.
     """
-    if query.shape[:-2] != key.shape[:-2] or key.shape != value.shape:
+    if query.shape[:-2] != key.shape[:-2] or key.shape[:-1] != value.shape[:-1]:
         raise ShapeError(
-            "MultiheadAttention: expected query (B, N, E), and key and value of one shape (B, M, E), "
+            "MultiheadAttention: expected query (B, N, E), and key and value of as many steps, (B, M, …), "
             f"got {query.shape}, {key.shape} and {value.shape}"
         )
