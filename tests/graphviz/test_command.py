@@ -1,5 +1,6 @@
 """The command that draws what a script makes."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,27 @@ def test_a_file_is_written_with_the_options(script: Path, tmp_path: Path, capsys
     assert capsys.readouterr().out == ""
 
 
+def test_a_model_is_drawn_as_the_tree_of_its_modules(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"{script}:model"]) == 0
+    assert "weight 1×2, bias 1" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs the program dot")
+def test_a_drawing_is_folded_and_text_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from spago import ag\ny = ag.var(1.0)\nfor _ in range(1000):\n    y = -y\n")
+    main([f"{script}:y"])
+    assert capsys.readouterr().out.count("[label=") == 1_001
+    main([f"{script}:y", "-o", str(tmp_path / "g.svg")])
+    assert (tmp_path / "g.svg").read_text(encoding="utf-8").count('class="node"') < 100
+
+
 @pytest.mark.parametrize(
     ("node", "output", "message"),
     [
         ("script.py", "g.dot", "expected a script and a variable, as in script.py:y, got "),
         ("script.py:z", "g.dot", "expected a variable 'z' after the script has run, found none"),
-        ("script.py:wrong", "g.dot", "expected 'wrong' to be a node, got int"),
+        ("script.py:wrong", "g.dot", "expected 'wrong' to be a node or a model, got int"),
         ("missing.py:y", "g.dot", "missing.py: expected a Python file, found none"),
         ("script.py:y", "g.bmp", "g.bmp: expected a name that ends in one of .svg"),
         ("script.py:y", "missing/g.dot", "missing"),

@@ -94,22 +94,127 @@ def test_leaves_of_different_names_fold_when_nothing_else_helps() -> None:
     assert names(dot) == ["Stack", "nodes × 12"]
 
 
+def test_modules_in_a_list_that_are_built_alike_are_drawn_once() -> None:
+    model = Model(12)
+    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=20)
+    assert names(dot).count("Relu") == 1
+    assert names(dot).count("Linear") == 3
+    assert 'label="blocks.0 … blocks.11 × 12"' in dot
+    assert re.findall(r'label="(up|down|head)"', dot) == ["head", "down", "up"]
+    assert ("weight", "Linear") in edges(dot)
+
+
+def test_a_dashed_line_leads_from_each_module_to_the_next() -> None:
+    model = Model(12)
+    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=20)
+    by_id = dict(re.findall(r"(\d+) \[label=<<b>(.*?)</b>", dot))
+    again = re.findall(r"(\d+)->(\d+) \[style=dashed,constraint=false\]", dot)
+    assert sorted((by_id[source], by_id[target]) for source, target in again) == [("Add", "Add"), ("Add", "Linear")]
+    assert {("x", "Add"), ("Add", "Linear")} <= set(edges(dot))
+    mermaid = Picture(model(ag.var(np.ones((5, 4)))), names=model, max_nodes=20).mermaid
+    assert mermaid.count(" -.-> ") == 2
+
+
+def test_modules_that_differ_are_not_merged() -> None:
+    class Widening(nn.Module):
+        def __init__(self) -> None:
+            sizes = [4, 4, 4, 8, 8, 4, 4]
+            self.layers = [nn.Linear(size, after) for size, after in pairwise(sizes)]
+
+        def forward(self, x: ag.Node) -> ag.Node:
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    model = Widening()
+    dot = to_dot(model(ag.var(np.ones(4), name="x")), names=model, max_nodes=18)
+    titles = re.findall(r'label="(layers\S*)( … \S+ × \d)?"', dot)
+    assert sorted(titles) == [
+        ("layers.0", " … layers.1 × 2"),
+        ("layers.2", ""),
+        ("layers.3", ""),
+        ("layers.4", ""),
+        ("layers.5", ""),
+    ]
+
+
+def test_lists_of_modules_within_modules_of_a_list_are_merged_too() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            self.blocks = [Block(), Block(), Block()]
+
+        def forward(self, x: ag.Node) -> ag.Node:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            self.outer = [Outer() for _ in range(5)]
+
+        def forward(self, x: ag.Node) -> ag.Node:
+            for each in self.outer:
+                x = each(x)
+            return x
+
+    model = Whole()
+    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=10)
+    assert 'label="outer.0 … outer.4 × 5"' in dot
+    assert 'label="blocks.0 … blocks.2 × 3"' in dot
+    assert len(names(dot)) == 9
+
+
+def test_what_is_not_finite_in_any_of_the_merged_modules_is_red() -> None:
+    model = Model(12)
+    weight = model.blocks[7].up.weight
+    y = model(ag.var(np.ones((5, 4)), name="x"))
+    before = to_dot(y, names=model, max_nodes=20)
+    weight.value[0, 0] = np.nan
+    assert "#fee2e2" not in before
+    assert to_dot(y, names=model, max_nodes=20).count('fillcolor="#fee2e2"') == 1
+
+
+def test_equal_steps_are_drawn_once() -> None:
+    steps = ag.TimeStepHandler()
+    w, h = ag.var(np.eye(2), name="w"), ag.var(np.zeros(2), name="h0")
+    result: ag.Node = h
+    for t in range(1, 101):
+        steps.next()
+        result = ag.tanh(w @ result + ag.var(np.ones(2), name=f"x{t}"))
+    dot = to_dot(result, time_steps=steps, max_nodes=10)
+    assert 'label="Time Step 1 … Time Step 100 × 100"' in dot
+    assert sorted(names(dot)) == ["Add", "Matmul", "Tanh", "h0", "w", "x1 … x100"]
+
+
 def test_modules_fold_the_deepest_first() -> None:
-    model = Model(3)
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            self.first, self.second, self.third = Model(1), Model(1), nn.Linear(1, 4)
+
+        def forward(self, x: ag.Node) -> ag.Node:
+            y: ag.Node = self.second(self.third(self.first(x)))
+            return y
+
+    model = Stack()
     y = model(ag.var(np.ones((5, 4)), name="x"))
     dot = to_dot(y, names=model, max_nodes=12)
-    assert names(dot).count("blocks.0") == 1
-    assert "weight" not in names(dot)
-    chain = ["x", "blocks.0", "blocks.1", "blocks.2", "head"]
+    assert names(dot).count("blocks.0") == 2
+    chain = ["x", "blocks.0", "head", "Linear", "blocks.0", "head"]
     assert set(pairwise(chain)) <= set(edges(dot))
     assert len(names(dot)) <= 12
 
 
-def test_equal_modules_fold_into_one() -> None:
+@pytest.mark.parametrize(
+    ("max_nodes", "drawn"),
+    [
+        (8, ["Add", "Linear", "Relu", "bias", "down", "up", "weight", "x"]),
+        (7, ["blocks.0 … blocks.29 × 30", "head", "x"]),
+    ],
+)
+def test_merged_modules_fold_further(max_nodes: int, drawn: list[str]) -> None:
     model = Model(30)
-    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=6)
-    assert len(names(dot)) <= 6
-    assert any(re.fullmatch(r"blocks\.# × \d+", name) for name in names(dot))
+    dot = to_dot(model(ag.var(np.ones((5, 4)), name="x")), names=model, max_nodes=max_nodes)
+    assert sorted(names(dot)) == drawn
 
 
 @pytest.mark.parametrize("max_nodes", [5, 6, 8, 13, 40, 100, 1000])
@@ -119,7 +224,7 @@ def test_never_more_nodes_than_asked_for_and_none_is_lost(max_nodes: int) -> Non
     graph = Graph(y)
     named = named_leaves(graph, model)
     labels = [named.get(i, graph.label(i)) for i in range(len(graph))]
-    groups = fold(graph, labels, module_paths(graph, named), max_nodes)
+    groups, _ = fold(graph, labels, module_paths(graph, named), max_nodes)
     assert len(groups) <= max_nodes
     assert sorted(i for group in groups for i in group.members) == list(range(len(graph)))
 

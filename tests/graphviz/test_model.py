@@ -83,6 +83,7 @@ def test_lines_say_what_goes_where() -> None:
         ("embedding", "norm"),
         ("indices", "embedding"),
         ("norm", "attention"),
+        ("out", "result"),
     ]
     assert '[label=" 2×5 "]' in dot
 
@@ -94,15 +95,16 @@ def test_modules_are_opened_as_deep_as_asked() -> None:
         ("indices", "embedding"),
         ("layers.0", "layers.1"),
         ("layers.1", "out"),
+        ("out", "result"),
     ]
     assert "<b>Encoder</b>" in graphviz.model(Encoder(), INDICES, clusters=0).dot
     assert "in_proj_weight" in graphviz.model(Encoder(), INDICES, clusters=9).dot
 
 
-def test_modules_are_closed_until_few_enough_boxes_are_left() -> None:
-    dot = graphviz.model(Encoder(12), INDICES, max_nodes=20).dot
-    assert len(re.findall(r"\d \[label=<", dot)) <= 20
-    assert "layers.11" in dot
+@pytest.mark.parametrize("max_nodes", [5, 7, 8, 20])
+def test_modules_are_closed_until_few_enough_boxes_are_left(max_nodes: int) -> None:
+    dot = graphviz.model(Encoder(12), INDICES, max_nodes=max_nodes).dot
+    assert len(re.findall(r"\d \[label=<", dot)) <= max_nodes
 
 
 def test_a_module_that_is_not_used_says_so() -> None:
@@ -111,13 +113,71 @@ def test_a_module_that_is_not_used_says_so() -> None:
 
 def test_without_inputs_the_tree_is_drawn() -> None:
     dot = graphviz.model(Encoder()).dot
-    assert edges(dot) == []
-    assert texts(dot, "out") == ["out", "Linear", "27 parameters"]
+    assert texts(dot, "out") == ["out", "Linear", "weight 3×8, bias 3", "27 parameters"]
+    invisible = re.findall(r"\d+->\d+ \[style=invis\]", dot)
+    assert len(invisible) == len(edges(dot)) == 6
+    mermaid = graphviz.model(Encoder()).mermaid
+    assert mermaid.count(" ~~~ ") == 6
+
+
+def test_of_layers_that_are_built_alike_one_is_drawn() -> None:
+    model = Encoder(12)
+    dot = graphviz.model(model, INDICES).dot
+    block = model.layers[0].num_parameters()
+    assert frames(dot) == [
+        f"Encoder · {model.num_parameters():,} parameters",
+        f"layers.0 … layers.11 · Block × 12 · {block} parameters each",
+    ]
+    assert edges(dot) == [
+        ("Add", "Add"),
+        ("Add", "norm"),
+        ("Add", "out"),
+        ("attention", "Add"),
+        ("embedding", "Add"),
+        ("embedding", "norm"),
+        ("indices", "embedding"),
+        ("norm", "attention"),
+        ("out", "result"),
+    ]
+    assert len(re.findall(r"style=dashed,constraint=false", dot)) == 2
+    assert len(re.findall(r"<b>norm</b>", graphviz.model(model, INDICES, max_nodes=None).dot)) == 12
+
+
+def test_of_layers_that_are_built_alike_one_is_in_the_tree() -> None:
+    dot = graphviz.model(Encoder(30)).dot
+    assert len(re.findall(r"<b>norm</b>", dot)) == 1
+    assert re.search(r'label="0 … 29 · Block × 30 · \d+ parameters each"', dot)
+
+
+def test_layers_that_only_look_alike_are_drawn_one_by_one() -> None:
+    model = Encoder(12)
+    model.layers[5].attention = nn.MultiheadAttention(8, 4, bias=False)
+    titles = frames(graphviz.model(model, INDICES).dot)[1:]
+    assert [title.partition(" ·")[0] for title in titles] == [
+        "layers.6 … layers.11",
+        "layers.5",
+        "layers.0 … layers.4",
+    ]
+    model = Encoder(12)
+    model.layers[5].norm.weight.requires_grad = False
+    assert len(frames(graphviz.model(model, INDICES).dot)) == 4
+
+
+def test_a_folded_layer_goes_on_in_itself() -> None:
+    dot = graphviz.model(Encoder(50), INDICES, max_nodes=6).dot
+    assert texts(dot, "layers.0 … layers.49")[1] == "Block × 50"
+    assert ("layers.0 … layers.49", "layers.0 … layers.49") in edges(dot)
+
+
+def test_the_result_of_a_module_is_drawn_below_it() -> None:
+    crf = nn.CRF(3)
+    picture = graphviz.model(crf, np.ones((4, 3)), np.array([0, 1, 2, 0]), method="negative_log_likelihood")
+    assert texts(picture.dot, "negative_log_likelihood")[1] == "scalar"
 
 
 def test_arrays_of_floats_become_variables_called_like_the_arguments() -> None:
     dot = graphviz.model(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), np.ones((5, 2), np.float32)).dot
-    assert edges(dot) == [("0", "1"), ("x", "0")]
+    assert edges(dot) == [("0", "1"), ("1", "result"), ("x", "0")]
 
 
 def test_a_module_that_goes_on_from_its_own_result_has_a_line_to_itself() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from spago.ag import GraphError, Node
 from spago.ag.graph import Graph
-from spago.graphviz._picture import Picture
+from spago.graphviz._model import model
+from spago.graphviz._options import Options
+from spago.graphviz._picture import Picture, default_options
 from spago.graphviz._render import DrawingError, NoRendererError
 
 
@@ -28,15 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     with redirect_stdout(sys.stderr):
         variables = runpy.run_path(script, run_name="__main__")
     try:
-        picture = Picture(
-            _drawable(script, variables, name),
-            names=_variable(script, variables, given.names) if given.names else None,
-            max_nodes=given.max_nodes,
-            shapes=given.shapes,
-            dtypes=given.dtypes,
-            values=given.values,
-            direction=given.direction,
-        )
+        picture = _picture(given, script, name, variables)
         if given.output is None:
             sys.stdout.write(picture.dot)
         else:
@@ -48,30 +42,43 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m spago.graphviz", description="Run a script and draw the graph behind a node that it made."
+        prog="python -m spago.graphviz", description="Run a script and draw what it made: a node, or a model."
     )
-    parser.add_argument("node", metavar="SCRIPT:NODE", help="a Python file, and the variable that holds the node")
-    parser.add_argument("-o", "--output", help="where to draw: .svg, .png, .pdf, .dot, .mmd; by default DOT is printed")
+    parser.add_argument("node", metavar="SCRIPT:NODE", help="a Python file, and the variable with a node or a model")
+    endings = "where to draw: .svg, .png, .pdf, .html, .dot, .mmd; by default DOT is printed"
+    parser.add_argument("-o", "--output", help=endings)
     parser.add_argument("--names", metavar="MODEL", help="the variable that holds the model whose names to show")
-    parser.add_argument("--max-nodes", type=int, help="fold what is repeated until this many nodes are left")
-    parser.add_argument("--shapes", choices=("nodes", "edges", "none"), default="nodes", help="where shapes stand")
+    parser.add_argument("--max-nodes", type=int, help="fold until this many nodes are left; in drawings by default 100")
+    parser.add_argument("--shapes", choices=("nodes", "edges", "none"), help="where shapes stand")
     parser.add_argument("--dtypes", action="store_true", help="show dtypes with the shapes")
     parser.add_argument("--values", type=int, default=1, help="up to how many elements a value is shown (default: 1)")
-    parser.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), default="LR", help="LR: to the right")
+    parser.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), help="LR: to the right")
     return parser
+
+
+def _picture(given: argparse.Namespace, script: str, name: str, variables: dict[str, Any]) -> Picture:
+    """Return the picture of a variable, with the options that were given."""
+    options = Options(dtypes=given.dtypes, values=given.values)
+    if given.shapes:
+        options["shapes"] = given.shapes
+    if given.direction:
+        options["direction"] = given.direction
+    if given.names:
+        options["names"] = _variable(script, variables, given.names)
+    if given.max_nodes is not None:
+        options["max_nodes"] = given.max_nodes
+    value = _variable(script, variables, name)
+    if isinstance(value, Node | Graph):
+        return Picture(value, **(default_options(given.output) | options))
+    if callable(getattr(value, "named_modules", None)):
+        return model(value, **options)
+    raise ValueError(f"{script}: expected {name!r} to be a node or a model, got {type(value).__name__}")
 
 
 def _variable(script: str, variables: dict[str, Any], name: str) -> Any:
     if name not in variables:
         raise ValueError(f"{script}: expected a variable {name!r} after the script has run, found none")
     return variables[name]
-
-
-def _drawable(script: str, variables: dict[str, Any], name: str) -> Node | Graph:
-    value = _variable(script, variables, name)
-    if not isinstance(value, Node | Graph):
-        raise ValueError(f"{script}: expected {name!r} to be a node, got {type(value).__name__}")
-    return value
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ _FONT = '"Helvetica,Arial,sans-serif"'
 
 # The longest name that is written in full; of a longer one the beginning and the end are.
 _LONGEST = 60
+LONGEST_TITLE = 100
+
+# From how many boxes on Graphviz need not find the best of all places for them.
+_MANY = 100
 
 # Graphviz reads labels as XML, which has no room for most control characters, nor for half of a surrogate pair.
 _XML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\n": "<br/>"}
@@ -39,6 +43,9 @@ def _lines(view: View) -> Iterator[str]:
     yield f"\trankdir={look.direction};"
     yield '\tordering="in";'
     yield '\toutputorder="edgesfirst";'
+    if len(view.boxes) > _MANY:
+        # A leaf that is used all along a sequence makes lines past everything: placing them best would take minutes.
+        yield f"\tnslimit={max(1, 10 * _MANY // len(view.boxes))};"
     yield f"\tfontname={_FONT};"
     yield f"\tnode [fontname={_FONT},fontsize=13,style=filled];"
     yield f'\tedge [color="{_GREY}",fontcolor="{_GREY}",fontname={_FONT},fontsize=10,arrowsize=0.7];'
@@ -53,8 +60,13 @@ def _lines(view: View) -> Iterator[str]:
 
 
 def _edge(line: Line) -> str:
-    label = f" [label={quoted(' ' + line.label + ' ')}]" if line.label else ""
-    return f"\t{line.source}->{line.target}{label};"
+    attributes = [f"label={quoted(f' {line.label} ')}"] if line.label else []
+    if line.again:
+        attributes.append("style=dashed,constraint=false")
+    if line.hidden:
+        attributes.append("style=invis")
+    written = f" [{','.join(attributes)}]" if attributes else ""
+    return f"\t{line.source}->{line.target}{written};"
 
 
 def _framed(view: View, boxes: list[Box], depth: int, count: list[int]) -> Iterator[str]:
@@ -70,7 +82,7 @@ def _framed(view: View, boxes: list[Box], depth: int, count: list[int]) -> Itera
         step = view.steps.get(frame) if depth == 0 else None
         count[0] += 1
         yield f"{tabs}subgraph {f'cluster_timestep_{step}' if step is not None else f'cluster_{count[0]}'} {{"
-        yield f"{tabs}\tlabel={quoted(shortened(frame))};"
+        yield f"{tabs}\tlabel={quoted(shortened(frame, LONGEST_TITLE))};"
         if step is None:
             yield f'{tabs}\tstyle="rounded,filled"; color="#d1d5db"; fillcolor="{("#f9fafb", "#f3f4f6")[depth % 2]}";'
             yield f'{tabs}\tfontcolor="{_GREY}"; fontsize=12; labeljust=l;'
@@ -142,9 +154,9 @@ def heat_color(heat: float) -> str:
     return "#" + "".join(f"{round(255 + (end - 255) * heat):02x}" for end in (0xF9, 0x73, 0x16))
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = _LONGEST) -> str:
     """Return a name without its middle when it is very long."""
-    return name if len(name) <= _LONGEST else f"{name[:36]} … {name[-20:]}"
+    return name if len(name) <= longest else f"{name[: longest - 24]} … {name[-20:]}"
 
 
 def visible(text: str) -> str:

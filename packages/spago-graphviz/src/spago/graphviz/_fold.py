@@ -1,4 +1,4 @@
-"""Drawing a large graph with few nodes: modules become one node each, then nodes that play the same part do."""
+"""Drawing a large graph with few nodes: of modules that are built alike one is drawn, then modules become nodes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from spago.ag import Node, Operator
 from spago.ag.graph import Graph
 from spago.graphviz._modules import Path, maker
+from spago.graphviz._repeats import Repeats
 
 # How far around a node to look when its part is compared with that of others; the ends of a long repetition are drawn
-# out by as much.
-_ROUNDS = 12
+# out by as much, so that little is enough.
+_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Group:
     """Nodes of a graph that are drawn as one.
 
     Attributes:
-        members: Their ids, ascending; most often one.
+        members: Their ids, ascending; most often one. Several, where `count` is 1 and there is no module, are those of
+            modules that are built alike.
         module: The module that they make up, or the empty path.
         count: How many modules, or nodes, that play the same part they are.
         heads: Those of them that the others are results of; empty when each stands for itself.
@@ -37,27 +39,40 @@ class Group:
         return self.heads[0] if self.heads else self.members[0]
 
 
-def fold(graph: Graph, labels: Sequence[str], paths: Sequence[Path], max_nodes: int | None) -> list[Group]:
+def fold(
+    graph: Graph, labels: Sequence[str], paths: Sequence[Path], max_nodes: int | None
+) -> tuple[list[Group], Repeats]:
     """Return groups that hold each node once, max_nodes of them at most, in the order of their first members.
 
     An operator with several results is one group with them.
 
-    Tried in turn, until it is enough: each node by itself; modules as one node, the deepest first; nodes that play the
-    same part as one node.
+    Tried in turn, until it is enough: each node by itself; one of the modules in a list that are built alike, the
+    outermost first; modules as one node, the deepest first; nodes that play the same part as one node.
+
+    Returns:
+        The groups, and the modules that were merged.
     """
-    groups = with_results(graph, range(len(graph)))
+    repeats = Repeats(graph, labels, paths)
+    ids = range(len(graph))
+    groups = with_results(graph, ids, repeats)
     if max_nodes is None or len(groups) <= max_nodes:
-        return groups
-    for depth in range(max(map(len, paths)), 0, -1):
-        groups = _fold_modules(graph, paths, depth)
+        return groups, repeats
+    deepest = max(map(len, paths))
+    for depth in range(1, deepest + 1):
+        if repeats.merge(depth):
+            groups = with_results(graph, ids, repeats)
+            if len(groups) <= max_nodes:
+                return groups, repeats
+    for depth in range(deepest, 0, -1):
+        groups = _fold_modules(graph, repeats, depth)
         if len(groups) <= max_nodes:
-            return groups
-    return _fold_parts(graph, labels, groups, max_nodes)
+            return groups, repeats
+    return _fold_parts(graph, labels, groups, max_nodes), repeats
 
 
-def _fold_modules(graph: Graph, paths: Sequence[Path], depth: int) -> list[Group]:
+def _fold_modules(graph: Graph, repeats: Repeats, depth: int) -> list[Group]:
     """Make one group of each module at the given depth, with the leaves that only it uses."""
-    modules = [path[:depth] if len(path) >= depth else () for path in paths]
+    modules = [path[:depth] if len(path) >= depth else () for path in repeats.paths]
     for id, node in enumerate(graph.nodes):
         if not isinstance(node, Operator) and modules[id]:
             users = {modules[consumer] for consumer in graph.edges.get(id, ())}
@@ -69,16 +84,26 @@ def _fold_modules(graph: Graph, paths: Sequence[Path], depth: int) -> list[Group
             members.setdefault(module, []).append(id)
     folded = [Group(tuple(ids), module) for module, ids in members.items() if len(ids) > 1]
     rest = set(range(len(graph))).difference(*(group.members for group in folded))
-    return sorted([*folded, *with_results(graph, sorted(rest))], key=lambda group: group.members[0])
+    return sorted([*folded, *with_results(graph, sorted(rest), repeats)], key=lambda group: group.members[0])
 
 
-def with_results(graph: Graph, ids: Iterable[int]) -> list[Group]:
-    """Return a group for each node, or for each operator with all of its several results, in the order of `ids`."""
+def with_results(graph: Graph, ids: Iterable[int], repeats: Repeats | None = None) -> list[Group]:
+    """Return a group for each node, or for each operator with all of its several results, in the order of `ids`.
+
+    Nodes of merged modules that correspond are one group.
+    """
     members: dict[int, list[int]] = {}
+    heads: dict[int, list[int]] = {}
     for id in ids:
         made_by = maker(graph, id)
-        members.setdefault(id if made_by < 0 else made_by, []).append(id)
-    return [Group(tuple(each), heads=(head,) if len(each) > 1 else ()) for head, each in members.items()]
+        head = id if made_by < 0 else made_by
+        first = head if repeats is None else repeats.first[head]
+        members.setdefault(first, []).append(id)
+        if made_by >= 0:
+            heads.setdefault(first, []).append(made_by)
+    return [
+        Group(tuple(each), heads=tuple(dict.fromkeys(sorted(heads.get(first, ()))))) for first, each in members.items()
+    ]
 
 
 def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_nodes: int) -> list[Group]:

@@ -12,7 +12,17 @@ import numpy as np
 from spago.ag import Node
 from spago.ag.graph import Graph
 from spago.graphviz._dot import box_colors, visible
-from spago.graphviz._view import Box, Role, View, count_strange, memory_text, shape_text, time_text, value_text
+from spago.graphviz._view import (
+    Box,
+    Role,
+    View,
+    both_ways,
+    count_strange,
+    memory_text,
+    shape_text,
+    time_text,
+    value_text,
+)
 
 
 def write_html(view: View, graph: Graph) -> str:
@@ -21,7 +31,11 @@ def write_html(view: View, graph: Graph) -> str:
         "direction": view.look.direction,
         "folded": ["#ede9fe", "#7c3aed"],
         "boxes": [_box(view, graph, box) for box in view.boxes],
-        "lines": [{"source": line.source, "target": line.target, "label": line.label} for line in view.lines],
+        "lines": [
+            {"source": line.source, "target": line.target, "label": line.label, "again": line.again}
+            for line in view.lines
+            if not line.hidden
+        ],
     }
     # No `<` may stand in a script: `</script>` would end it.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -58,10 +72,12 @@ def _facts(view: View, node: Node) -> Iterator[tuple[str, str]]:
         yield from _statistics("gradient", node.grad)
         yield "|gradient|", f"{np.linalg.norm(node.grad):.4g}"
     profile = view.look.profile
-    seconds = None if profile is None else profile.seconds(node)
-    if profile is not None and seconds is not None:
-        yield "time", time_text(seconds)
-        yield "memory", memory_text(profile.memory(node))
+    if profile is not None:
+        for name, seconds in zip(("time", "time back"), both_ways(profile, node), strict=True):
+            if seconds is not None:
+                yield name, time_text(seconds)
+        if profile.seconds(node) is not None:
+            yield "memory", memory_text(profile.memory(node))
 
 
 def _statistics(name: str, value: Any) -> Iterator[tuple[str, str]]:

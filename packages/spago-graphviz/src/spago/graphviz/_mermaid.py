@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spago.graphviz._dot import COLORS, STRANGE, shortened, visible
+from spago.graphviz._dot import COLORS, LONGEST_TITLE, STRANGE, shortened, visible
 from spago.graphviz._view import Box, Role, View
 
 # What stands around the label gives a box its shape.
@@ -27,7 +27,9 @@ def _lines(view: View) -> Iterator[str]:
     yield f"flowchart {view.look.direction}"
     yield from _framed(view.boxes, 0, [0])
     for line in view.lines:
-        arrow = f'-->|"{_escaped(line.label)}"|' if line.label else "-->"
+        arrow = "~~~" if line.hidden else "-.->" if line.again else "-->"
+        if line.label:
+            arrow += f'|"{_escaped(line.label)}"|'
         yield f"    n{line.source} {arrow} n{line.target}"
     used = {_style(box) for box in view.boxes}
     for name, (fill, border) in {**{role.value: COLORS[role] for role in Role}, "strange": STRANGE}.items():
@@ -46,7 +48,7 @@ def _framed(boxes: list[Box], depth: int, count: list[int]) -> Iterator[str]:
             yield f"{indent}{_node(box)}"
     for frame, framed in inside.items():
         count[0] += 1
-        yield f'{indent}subgraph g{count[0]} ["{_escaped(shortened(frame))}"]'
+        yield f'{indent}subgraph g{count[0]} ["{_escaped(shortened(frame, LONGEST_TITLE))}"]'
         yield from _framed(framed, depth + 1, count)
         yield f"{indent}end"
 

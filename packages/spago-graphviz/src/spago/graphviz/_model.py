@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Unpack
 
 import numpy as np
 
 from spago.ag.graph import Graph
-from spago.graphviz._fold import Group, group_inputs, with_results
-from spago.graphviz._modules import node_names
+from spago.graphviz._fold import Group, with_results
+from spago.graphviz._modules import Path, node_names
 from spago.graphviz._options import Look, Options
 from spago.graphviz._picture import Picture
+from spago.graphviz._repeats import Repeats
 from spago.graphviz._trace import Part, Trace, Traceable, trace
-from spago.graphviz._view import Box, Frames, Label, Line, Role, View, box_of, line_label
+from spago.graphviz._view import Box, Frames, Label, Line, Role, View, box_of, lines_between
+
+# How many boxes a picture of a model has at most, unless it is told otherwise: a page.
+_MODEL_NODES = 40
 
 
 def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: Unpack[Options]) -> Picture:
@@ -23,14 +28,18 @@ def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: 
     The model runs once on example inputs, as in evaluation, and is left as it was. Modules without parts are boxes;
     those with parts are frames, in which operators that belong to none of the parts are drawn one by one; save for
     layers such as attention, which compute with parameters of their own. A module that the run does not reach is a box
-    without arrows. Without inputs nothing runs: the tree of modules is drawn.
+    without arrows. Without inputs nothing runs: the tree of modules is drawn, with the shapes of the parameters.
+
+    A model of more than 40 boxes is folded: of modules in a list that are built alike one is drawn, as
+    `layers.0 … layers.11 × 12`, with a dashed arrow for what goes from each to the next.
 
     Args:
         module: A model, such as any `nn.Module`.
         inputs: What to call it with. Arrays of floats are given to it as variables.
         method: Which method to call.
         options: See `Options`. `clusters` says how deep modules are opened, by default as deep as they go, or as
-            `max_nodes` allows. The shapes are on the edges unless told otherwise.
+            `max_nodes` allows, which is 40; `max_nodes=None` draws everything. The shapes are on the edges and the
+            results below unless told otherwise.
 
     Raises:
         TypeError: When it is no model, or has no such method.
@@ -40,23 +49,50 @@ def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: 
         >>> import numpy as np
         >>> from spago import graphviz, nn
         >>> graphviz.model(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), np.ones((5, 2), np.float32))
-        <Picture of 7 nodes, 3 of them drawn>
+        <Picture of 7 nodes, 4 of them drawn>
     """
-    look = Look.of(Options(shapes="edges") | options)
+    look = Look.of(Options(shapes="edges", direction="TB", max_nodes=_MODEL_NODES) | options)
     run = trace(module, inputs, method)
     if inputs and not run.results:
         raise ValueError(f"graphviz.model: expected {type(module).__name__} to return nodes, got none; name a method=")
     graph = Graph(*run.results)
     owners = _owners(graph, run, module)
-    deepest = max(name.count(".") + 1 if name else 0 for name in run.parts)
-    depths = range(deepest, -1, -1) if look.clusters is None else [look.clusters]
     layers = _layers(graph, run, owners, module) if look.clusters is None else frozenset[str]()
-    picture = _view(graph, owners, look, _Tree(run, depths[0], layers))
-    for depth in depths[1:]:
+    paths = _paths(run.parts)
+    repeats = Repeats(
+        graph,
+        [graph.label(id) for id in range(len(graph))],
+        [paths[owner or ""] for owner in owners],
+        {paths[name]: part.looks for name, part in run.parts.items()},
+    )
+    opened = max(map(_level, run.parts)) if look.clusters is None else look.clusters
+    picture = _view(graph, owners, look, _Tree.of(run, opened, layers, repeats))
+    for depth in range(1, max(map(len, paths.values())) + 1):
         if look.max_nodes is None or len(picture.boxes) <= look.max_nodes:
             break
-        picture = _view(graph, owners, look, _Tree(run, depth, layers))
+        if repeats.merge(depth):
+            picture = _view(graph, owners, look, _Tree.of(run, opened, layers, repeats))
+    while look.max_nodes is not None and len(picture.boxes) > look.max_nodes and opened > 0 and look.clusters is None:
+        opened -= 1
+        picture = _view(graph, owners, look, _Tree.of(run, opened, layers, repeats))
     return Picture.of(picture, graph)
+
+
+def _level(name: str) -> int:
+    """Return how deep a module lies; 0 for the model itself."""
+    return name.count(".") + 1 if name else 0
+
+
+def _paths(parts: Iterable[str]) -> dict[str, Path]:
+    """Return for each module, parents first, the names on the way to it, each as it is called in the one around."""
+    paths: dict[str, Path] = {"": ()}
+    for name in parts:
+        around = name.rpartition(".")[0]
+        while around not in paths:
+            around = around.rpartition(".")[0]
+        if name:
+            paths[name] = (*paths[around], name.removeprefix(f"{around}."))
+    return paths
 
 
 def _owners(graph: Graph, run: Trace, module: Traceable) -> list[str | None]:
@@ -115,36 +151,39 @@ def _around(name: str, parts: dict[str, Part]) -> list[str]:
 
 
 def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> View:
-    run = tree.run
     members: dict[str, list[int]] = {}
     for id, owner in enumerate(owners):
-        if owner is not None and (box := tree.box_around(owner)) is not None:
+        first = owners[tree.repeats.first[id]]
+        if owner is not None and first is not None and (box := tree.box_around(first)) is not None:
             members.setdefault(box, []).append(id)
     folded = [Group(tuple(ids), (name or ".",)) for name, ids in members.items()]
-    rest = sorted(set(range(len(graph))).difference(*members.values()))
-    groups = sorted([*folded, *with_results(graph, rest)], key=lambda group: group.members[0])
+    rest = set(range(len(graph))).difference(*members.values())
+    groups = sorted([*folded, *with_results(graph, sorted(rest), tree.repeats)], key=lambda group: group.members[0])
     boxes: list[Box] = []
     names = node_names(look.names)
     for group in groups:
         if group.module:
             boxes.append(tree.module_box(group.members[0], list(members)[folded.index(group)]))
         else:
-            labels = [Label(names.get(graph.nodes[id], "") or graph.label(id), ()) for id in group.members]
+            labels = [Label(names.get(graph.nodes[id], "") or graph.label(id), (), ()) for id in group.members]
             # What nobody uses has no line that its shape could be on.
             used = look.shapes != "edges" or any(id in graph.edges for id in group.members)
             node = box_of(graph, look if used else replace(look, shapes="nodes"), group, labels, None)
-            boxes.append(replace(node, frames=tree.frames(owners[group.head])))
-    lines = [
-        Line(boxes[source].id, boxes[target].id, line_label(graph, look, groups[source], groups[target]))
-        for target, operands in enumerate(group_inputs(graph, groups))
-        for source in operands
-        if source != target or tree.is_recurrent(graph, groups[source])
+            boxes.append(replace(node, frames=tree.frames(owners[tree.repeats.first[group.head]])))
+    lines = list(lines_between(graph, look, groups, boxes, tree.repeats))
+    lines += [
+        Line(box.id, box.id, "")
+        for group, box in zip(groups, boxes, strict=True)
+        if tree.is_recurrent(graph, group) and not any(line.source == line.target == box.id for line in lines)
     ]
-    given, uses = _given_arrays(run, members, len(graph), look)
-    idle = _idle(run, tree, members)
-    next_id = len(graph) + len(given)
-    boxes += given + [tree.module_box(next_id + i, name) for i, name in enumerate(idle)]
-    return View(look, boxes, lines + uses, {})
+    arrays, uses = _given_arrays(tree, members, len(graph), look)
+    results, gives = _results(graph, tree, groups, len(graph) + len(arrays))
+    free = len(graph) + len(arrays) + len(results)
+    idle = [tree.module_box(free + i, name) for i, name in enumerate(_idle(tree, members))]
+    if not tree.run.spans:
+        # Without a run there are no lines: in their order, one below the other, they are a list to read.
+        lines += [Line(above.id, below.id, "", hidden=True) for above, below in pairwise(idle)]
+    return View(look, [*boxes, *arrays, *results, *idle], lines + uses + gives, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +194,40 @@ class _Tree:
         run: What the run has shown.
         depth: How deep modules are opened; 0 for a model that is one box.
         layers: Modules that are boxes whatever their depth.
+        repeats: Which modules are drawn once for several that are built alike.
+        parts: The modules that are drawn, parents first.
+        alike: The names of modules that are built alike, by the name of the first of them.
     """
 
     run: Trace
     depth: int
     layers: frozenset[str]
+    repeats: Repeats
+    parts: dict[str, Part]
+    alike: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, run: Trace, depth: int, layers: frozenset[str], repeats: Repeats) -> _Tree:
+        """Return the tree of the modules that are left when some were merged."""
+        names = {path: ".".join(repeats.original(path)) for path in repeats.modules}
+        alike = {names[path]: [each[-1] for each in paths] for path, paths in repeats.merged.items() if path in names}
+        return cls(run, depth, layers, repeats, {name: run.parts[name] for name in names.values()}, alike)
 
     def is_open(self, name: str) -> bool:
         """Whether a module is a frame: it has parts that matter, and lies high enough."""
-        level = name.count(".") + 1 if name else 0
-        return level < self.depth and name not in self.layers and any(map(self._matters, self.parts_of(name)))
+        return _level(name) < self.depth and name not in self.layers and any(map(self._matters, self.parts_of(name)))
 
     def parts_of(self, name: str) -> Iterator[Part]:
         """Yield all modules below the one of this name."""
         prefix = f"{name}." if name else ""
-        return (part for part in self.run.parts.values() if part.name != name and part.name.startswith(prefix))
+        return (part for part in self.parts.values() if part.name != name and part.name.startswith(prefix))
 
     def _matters(self, part: Part) -> bool:
         return bool(part.calls or part.parameters)
 
     def path(self, name: str) -> list[str]:
         """Return the names of the modules around and including this one, the model first."""
-        return [part for part in self.run.parts if part in ("", name) or name.startswith(f"{part}.")]
+        return [part for part in self.parts if part in ("", name) or name.startswith(f"{part}.")]
 
     def box_around(self, name: str) -> str | None:
         """Return the module whose box holds what belongs to the module of this name; None if that one is open."""
@@ -189,29 +240,45 @@ class _Tree:
 
     def _is_framed(self, name: str) -> bool:
         # A list of modules is never called: it would be a frame that says nothing.
-        return self.is_open(name) and (not name or self.run.parts[name].calls > 0 or not self.run.spans)
+        return self.is_open(name) and (not name or self.parts[name].calls > 0 or not self.run.spans)
 
     def _title(self, name: str, before: str) -> str:
-        part = self.run.parts[name]
+        words = (self._short(name, before), self._kind(name), self._count(name))
+        return " · ".join(word for word in words if word)
+
+    def _short(self, name: str, before: str) -> str:
+        """Return what to call a module inside the frame of another, and the last of those that are built alike."""
         short = name.removeprefix(f"{before}.") if before else name
-        return " · ".join(word for word in (short, part.kind, count_text(part.parameters)) if word)
+        if name not in self.alike:
+            return short
+        first, *_, last = self.alike[name]
+        return f"{short} … {short.removesuffix(first)}{last}"
+
+    def _kind(self, name: str) -> str:
+        return self.parts[name].kind + (f" × {len(self.alike[name])}" if name in self.alike else "")
+
+    def _count(self, name: str) -> str:
+        count = count_text(self.parts[name].parameters)
+        return f"{count} each" if count and name in self.alike else count
 
     def module_box(self, id: int, name: str) -> Box:
         """Return the box of a module."""
-        part = self.run.parts[name]
+        part = self.parts[name]
         around = [outer for outer in self.path(name) if outer != name and self._is_framed(outer)]
         before = around[-1] if around else ""
-        details = [part.kind] if name else []
+        details = [self._kind(name)] if name else []
         if part.calls:
             shapes = " → ".join(_shapes_text(shapes) for shapes in (part.inputs, part.outputs) if shapes)
             details.append(shapes + (f", {part.calls} calls" if part.calls > 1 else ""))
         elif self.run.spans and not any(inner.calls for inner in self.parts_of(name)):
             details.append("not used in this run")
-        details.append(count_text(part.parameters))
+        elif not self.run.spans:
+            details.append(_parameters_text(part.shapes))
+        details.append(self._count(name))
         return Box(
             id=id,
             role=Role.LEARNED if part.parameters else Role.OPERATOR,
-            name=(name.removeprefix(f"{before}.") if before else name) or part.kind,
+            name=self._short(name, before) or part.kind,
             kind="",
             details=tuple(line for line in details if line),
             tooltip=name or part.kind,
@@ -243,18 +310,33 @@ class _Tree:
         )
 
 
-def _given_arrays(run: Trace, members: dict[str, list[int]], first: int, look: Look) -> tuple[list[Box], list[Line]]:
+def _given_arrays(tree: _Tree, members: dict[str, list[int]], free: int, look: Look) -> tuple[list[Box], list[Line]]:
     """Return boxes for the arrays that boxes of modules were given and that are no nodes, and lines from them."""
     boxes: dict[int, Box] = {}
     lines: list[Line] = []
     for name, ids in members.items():
-        for argument, array in run.parts[name].arrays:
+        for argument, array in tree.parts[name].arrays:
             box = boxes.get(id(array))
             if box is None:
-                box = boxes[id(array)] = _array_box(first + len(boxes), argument, array)
+                box = boxes[id(array)] = _array_box(free + len(boxes), argument, array)
             shape = "×".join(map(str, np.shape(array))) if look.shapes == "edges" else ""
             lines.append(Line(box.id, ids[0], shape))
     return list(boxes.values()), lines
+
+
+def _results(graph: Graph, tree: _Tree, groups: list[Group], free: int) -> tuple[list[Box], list[Line]]:
+    """Return boxes for what the run has returned out of boxes of modules, and lines to them."""
+    boxes: list[Box] = []
+    lines: list[Line] = []
+    for group in groups:
+        roots = [graph.nodes[id] for id in group.members if id in graph.roots]
+        if group.module and roots:
+            name = "result" if tree.run.method in ("__call__", "forward") else tree.run.method
+            shapes = _shapes_text(node.shape for node in roots)
+            box = Box(free + len(boxes), Role.RESULT, name, "", (shapes,), name, (), -1, strange=False, heat=None)
+            boxes.append(box)
+            lines.append(Line(group.members[0], box.id, ""))
+    return boxes, lines
 
 
 def _array_box(id: int, name: str, array: Any) -> Box:
@@ -262,9 +344,9 @@ def _array_box(id: int, name: str, array: Any) -> Box:
     return Box(id, Role.INPUT, name, "", (kind,), name, (), -1, strange=False, heat=None)
 
 
-def _idle(run: Trace, tree: _Tree, members: dict[str, list[int]]) -> list[str]:
+def _idle(tree: _Tree, members: dict[str, list[int]]) -> list[str]:
     """Return the modules that deserve a box but have no node in the graph."""
-    boxes = (tree.box_around(name) for name, part in run.parts.items() if part.parameters)
+    boxes = (tree.box_around(name) for name, part in tree.parts.items() if part.parameters)
     return [name for name in dict.fromkeys(boxes) if name is not None and name not in members]
 
 
@@ -276,3 +358,8 @@ def count_text(parameters: int) -> str:
 def _shapes_text(shapes: Iterable[tuple[int, ...]]) -> str:
     texts = ["×".join(map(str, shape)) if shape else "scalar" for shape in shapes]
     return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")
+
+
+def _parameters_text(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+    texts = [f"{name} {_shapes_text([shape])}" for name, shape in shapes]
+    return ", ".join(texts[:4]) + (", …" if len(texts) > 4 else "")

@@ -33,14 +33,17 @@ class Options(TypedDict, total=False):
         time_steps: Frame the nodes of each time step.
         clusters: How deep to frame the modules that dotted names tell of; 0 for no frames, by default all of them. An
             operator belongs to the module whose parameters it uses, or that was at work when it was created.
-        max_nodes: Fold modules, then what is repeated, until this many nodes are drawn at most; at least 5.
+        max_nodes: Draw of modules in a list that are built alike one, then modules as single nodes, then nodes that
+            play the same part as one, until this many are left at most; at least 5. None for all. By default
+            drawings have 100, those of `model` 40, and text has all.
         shapes: On the "nodes" (the default), on the "edges", or "none".
         dtypes: Whether dtypes stand beside the shapes.
         ids: Whether nodes show their number in the graph.
         values: Up to how many elements a value is shown; by default 1. What has NaN or Inf, in its value or
             its gradient, is red whatever its size.
         gradients: Whether nodes show the norm of the gradient that they hold.
-        profile: Show the time that each node took and the memory that it keeps, as `ag.profile` has measured them.
+        profile: Show the time that each node took, there and back, and the memory that it keeps, as `ag.profile` has
+            measured them.
         color: By the "role" of nodes (the default), by the norm of the "gradient" they hold, by the "time" they took,
             or "none".
         align_leaves: Whether all leaves stand at one end; where no frames are drawn.

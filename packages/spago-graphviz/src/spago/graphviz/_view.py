@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from spago import mat
-from spago.ag import Constant, Node, Operator, Variable, Wrapper
+from spago.ag import Constant, Node, Operator, Profile, Variable, Wrapper
 from spago.ag.graph import Graph
-from spago.graphviz._fold import Group, fold, group_inputs, without_numbers
+from spago.graphviz._fold import Group, fold, without_numbers
 from spago.graphviz._modules import Path, common_path, maker, module_paths, node_names, result_number
 from spago.graphviz._options import Look
+from spago.graphviz._repeats import Repeats
 
 Frames: TypeAlias = tuple[str, ...]
 """The frames around a box, outermost first."""
@@ -66,18 +67,29 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An arrow from an operand to what uses it, with what is written on it."""
+    """An arrow from an operand to what uses it.
+
+    Attributes:
+        source: The id of the box where it begins.
+        target: That of the box where it ends.
+        label: What is written on it.
+        again: Whether it leads from one of several modules that are drawn once to the next of them.
+        hidden: Whether it is not drawn at all, but keeps boxes in order.
+    """
 
     source: int
     target: int
     label: str
+    again: bool = False
+    hidden: bool = False
 
 
 class Label(NamedTuple):
-    """What to call a node, and the modules whose frames it is in."""
+    """What to call a node, the modules whose frames it is in, and what these are called in its name."""
 
     name: str
     frames: Path
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +119,37 @@ def view(graph: Graph, look: Look) -> View:
         if node.is_leaf and not isinstance(node, Constant | Wrapper) and (node in given or node.name)
     }
     paths = module_paths(graph, named)
-    groups = fold(graph, labels, paths, look.max_nodes)
     depth = look.clusters
     if depth is None:
         depth = 0 if graph.time_steps is not None else max(map(len, paths), default=0)
+    if graph.time_steps is not None:
+        paths = [(_step_frame(graph.step_of(id)), *path) for id, path in enumerate(paths)]
+        depth += 1
+    groups, repeats = fold(graph, labels, paths, look.max_nodes)
     boxes = [
-        box_of(graph, look, group, [Label(labels[id], paths[id][:depth]) for id in group.members], heat)
-        for group, heat in zip(groups, _heats(graph, look, groups), strict=True)
+        box_of(
+            graph, look, group, [Label(labels[id], repeats.paths[id][:depth], paths[id]) for id in group.members], heat
+        )
+        for group, heat in zip(groups, heats(graph, look, groups), strict=True)
     ]
-    lines = [
-        Line(boxes[source].id, boxes[target].id, line_label(graph, look, groups[source], groups[target]))
-        for target, operands in enumerate(group_inputs(graph, groups))
-        for source in operands
-        # A line within a module, or an operator, says nothing; one among nodes that play the same part how they go on.
-        if source != target or groups[source].count > 1
-    ]
-    steps = {_step_frame(box.step): box.step for box in boxes if box.step >= 0}
-    return View(look, boxes, lines, steps)
+    steps = {} if graph.time_steps is None else {box.frames[0]: box.step for box in boxes if box.frames}
+    return View(look, boxes, list(lines_between(graph, look, groups, boxes, repeats)), steps)
+
+
+def lines_between(graph: Graph, look: Look, groups: list[Group], boxes: list[Box], repeats: Repeats) -> Iterator[Line]:
+    """Yield the lines between the boxes of groups, those to each box in the order of its operands."""
+    group_of = {id: i for i, group in enumerate(groups) for id in group.members}
+    for target, group in enumerate(groups):
+        again: dict[int, bool] = {}
+        for id in group.members:
+            for operand in graph.operands[id]:
+                source, goes_on = group_of[operand], repeats.goes_on(operand, id)
+                # A line within a module, or an operator, says nothing; one among those that are alike how they go on.
+                if source != target or group.count > 1 or goes_on:
+                    again[source] = again.get(source, True) and goes_on
+        for source, goes_on in again.items():
+            label = line_label(graph, look, groups[source], group)
+            yield Line(boxes[source].id, boxes[target].id, label, again=goes_on)
 
 
 def _label(graph: Graph, id: int, given: str) -> str:
@@ -135,16 +161,24 @@ def _label(graph: Graph, id: int, given: str) -> str:
 def box_of(graph: Graph, look: Look, group: Group, labels: list[Label], heat: float | None) -> Box:
     """Return the box of a group whose nodes have these labels."""
     nodes = [graph.nodes[id] for id in group.members]
-    first = graph.nodes[group.head]
+    first_id = group.head
+    first = graph.nodes[first_id]
     heads = set(group.heads or group.members)
-    steps = {graph.step_of(id) for id in group.members}
-    step = steps.pop() if len(steps) == 1 else -1
-    path = common_path([label.frames for label in labels])
-    modules = path[: len(group.module) - 1] if group.module else path
-    name = _name(group, [label.name for id, label in zip(group.members, labels, strict=True) if id in heads])
+    frames = common_path([label.frames for label in labels])
+    if group.module:
+        frames = frames[: len(group.module) - 1]
+    in_step = graph.time_steps is not None
+    step = graph.step_of(first_id) if in_step and frames else -1
+    name = _name(
+        replace(group, module=group.module[in_step:] or group.module),
+        [label.name for id, label in zip(group.members, labels, strict=True) if id in heads],
+    )
+    short = name
     # What the frames say need not be said again.
-    framed = modules and group.count == 1 and (group.module or first.is_leaf)
-    short = name.removeprefix(".".join(modules) + ".") if framed else name
+    if group.module:
+        short = name.removeprefix(".".join((*frames[in_step:], "")))
+    elif group.count == 1 and first.is_leaf:
+        short = _range([l.name.removeprefix(".".join((*l.path[in_step : len(frames)], ""))) for l in labels])
     return Box(
         id=group.members[0],
         role=_role(graph, group),
@@ -155,11 +189,11 @@ def box_of(graph: Graph, look: Look, group: Group, labels: list[Label], heat: fl
             *_cost(look, nodes),
         ),
         tooltip=name,
-        frames=((_step_frame(step),) if step >= 0 else ()) + modules,
+        frames=frames,
         step=step,
         strange=any(not _is_finite(node.value) or not _is_finite(node.grad) for node in nodes),
         heat=heat,
-        node=group.head if group.count == 1 and not group.module else -1,
+        node=first_id if len(heads) == 1 and not group.module else -1,
     )
 
 
@@ -168,7 +202,7 @@ def _role(graph: Graph, group: Group) -> Role:
     if group.module:
         return Role.FOLDED
     if isinstance(node, Operator):
-        roots = group.members if group.heads else group.members[:1]
+        roots = group.members if group.heads or group.count == 1 else group.members[:1]
         return Role.RESULT if any(id in graph.roots for id in roots) else Role.OPERATOR
     if isinstance(node, Wrapper):
         return Role.STOPPED
@@ -189,9 +223,13 @@ def _name(group: Group, labels: list[str]) -> str:
         return f"{without_numbers(module)} × {group.count}" if group.count > 1 else module
     if group.count == 1:
         return labels[0]
+    return f"{_range(labels) or 'nodes'} × {group.count}"
+
+
+def _range(labels: list[str]) -> str:
+    """Return what labels have in common, as in `x1 … x12`; nothing if they differ in more than numbers."""
     first, last = min(labels, key=_natural), max(labels, key=_natural)
-    name = first if first == last else f"{first} … {last}" if without_numbers(first) == without_numbers(last) else ""
-    return f"{name or 'nodes'} × {group.count}"
+    return first if first == last else f"{first} … {last}" if without_numbers(first) == without_numbers(last) else ""
 
 
 def _natural(label: str) -> tuple[int, str]:
@@ -236,10 +274,16 @@ def _result_details(graph: Graph, look: Look, group: Group) -> Iterator[str]:
 
 
 def _cost(look: Look, nodes: list[Node]) -> Iterator[str]:
-    """Yield the time that nodes took and the memory that they keep, if they were measured."""
-    seconds = [] if look.profile is None else [s for node in nodes if (s := look.profile.seconds(node)) is not None]
-    if look.profile is not None and seconds:
-        yield f"{time_text(sum(seconds))}, {memory_text(sum(map(look.profile.memory, nodes)))}"
+    """Yield the times that nodes took, there and back, and the memory that they keep, if they were measured."""
+    if look.profile is None:
+        return
+    there, back = (
+        [time for time in times if time is not None]
+        for times in zip(*(both_ways(look.profile, node) for node in nodes), strict=True)
+    )
+    if there:
+        way_back = f" + {time_text(sum(back))} back" if back else ""
+        yield f"{time_text(sum(there))}{way_back}, {memory_text(sum(map(look.profile.memory, nodes)))}"
 
 
 def time_text(seconds: float) -> str:
@@ -293,15 +337,16 @@ def _numbered(graph: Graph, group: Group) -> bool:
     )
 
 
-def _heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
+def heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
     """Return for each group, from 0 to 1, how large its gradient or its time is: 0 for a thousandth of the largest."""
     if look.color not in ("gradient", "time"):
         return [None] * len(groups)
     norms: list[float | None] = []
     for group in groups:
         if look.profile is not None and look.color == "time":
-            times = [look.profile.seconds(graph.nodes[id]) for id in group.members]
-            norms.append(sum(time for time in times if time is not None) if any(times) else None)
+            nodes = [graph.nodes[id] for id in group.members]
+            times = [time for node in nodes for time in both_ways(look.profile, node) if time is not None]
+            norms.append(sum(times) if times else None)
             continue
         held = [graph.nodes[id].grad for id in group.members]
         some = [float(np.linalg.norm(grad)) for grad in held if grad is not None]
@@ -309,6 +354,11 @@ def _heats(graph: Graph, look: Look, groups: list[Group]) -> list[float | None]:
     finite = [norm for norm in norms if norm is not None and np.isfinite(norm)]
     largest = max(finite, default=0.0)
     return [_heat(norm, largest) for norm in norms]
+
+
+def both_ways(profile: Profile, node: Node) -> tuple[float | None, float | None]:
+    """Return the time that a node took, and that of its way back."""
+    return profile.seconds(node), profile.backward_seconds(node)
 
 
 def _heat(norm: float | None, largest: float) -> float | None:
