@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import numpy as np
 import pytest
 
 from golden_gob import FOLDER, array_of, assert_contents, assert_plain, kind_of, names, read_json
-from spago import nn
+from spago import ag, nn
 from spago.mat import FormatError
 from spago.nn import gob
+from spago.nn.gob._declarations import SPAGO
 
 
 @pytest.mark.parametrize("name", names())
@@ -189,6 +192,25 @@ LAYERS_OF_BOTH: dict[str, nn.Module] = {
     "fixnorm": nn.FixNorm(),
     "adanorm": nn.AdaNorm(0.5),
     "batchnorm": nn.BatchNorm(3, as_in_go=True),
+    "conv1d": nn.Conv1d(2, 3, 2, stride=2),
+    "conv2d and activation": nn.Sequential(nn.Conv2d(2, 3, 2), ag.relu),
+    "flatten": nn.Flatten(0),
+    "maxpool": nn.MaxPool2d((2, 3)),
+    "activation": nn.Activation("tanh"),
+    "gelu": nn.Activation("gelu", approximate="tanh"),
+    "leaky relu": nn.Activation("leaky_relu", alpha=0.25),
+    "threshold": nn.Activation("threshold", threshold=0.5, value=-1.0),
+    "swish with its steepness": nn.Activation("swish_b", beta=0.5),
+    "srnn": nn.SRNN(2, 3, 4, hyper_size=5, num_layers=2, multi_head=True),
+    "srnn with one head": nn.SRNN(2, 3, 4, hyper_size=5),
+    "bisrnn": nn.BiSRNN(2, 3, 4, hyper_size=5, num_layers=2),
+    "sgu": nn.SGU(4, 3, activation=ag.tanh, eps=1e-12),
+    "gmlp": nn.GMLP(4, 3, 2, ff_mult=2, activation=ag.relu, gate_activation=ag.tanh),
+    "gmlp with gelu": nn.GMLP(4, 3, 1, activation=nn.Activation("gelu", approximate="tanh")),
+    "gmlp block": nn.GMLP(4, 3, 1, activation=ag.tanh).layers[0],
+    "mixer": nn.MixerBlock(
+        4, 3, token_hidden=5, channel_hidden=6, token_activation=ag.relu, channel_activation=ag.sigmoid
+    ),
     "selfattention": nn.SelfAttention(3, 2, 4),
     "multihead": nn.MultiheadAttention(4, 2),
 }
@@ -209,6 +231,136 @@ def test_a_layer_written_for_go_is_read_as_it_was(tmp_path: Path, name: str, dty
     for key, value in ours.items():
         assert theirs[key].dtype == dtype
         np.testing.assert_allclose(theirs[key], value, rtol=1e-6)
+
+
+def test_every_kind_of_model_has_a_row() -> None:
+    kinds = {gob.to_data(layer).go_name for layer in LAYERS_OF_BOTH.values()}
+    # What wraps a model, or is part of one, or keeps its vectors elsewhere.
+    others = {f"*{name}" for name in ("gmlp.Block", "gmlp.PreNorm", "rmsnorm.Model", "nn.Module")}
+    others |= {
+        f"*{pkg}.{name}Attention" for pkg in ("selfattention", "multiheadattention") for name in ("Self", "Cross")
+    }
+    others |= {"*embeddings.Model[string]", "*embeddings.Model[[]uint8]"}
+    assert set(SPAGO) - others == kinds
+
+
+# No file of Go has these: the stream is ours, the names of fields, parameters and results are those of Go.
+GOLDEN_LAYERS: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
+    "srnn": ("recurrent", lambda c: nn.SRNN(*_sizes(c), **_shuffling(c))),
+    "bisrnn": ("recurrent", lambda c: nn.BiSRNN(*_sizes(c), **_shuffling(c))),
+    "sgu": ("mixers", lambda c: nn.SGU(c["dim"], c["dim_seq"], activation=_function(c["activation"]), eps=1e-12)),
+    "gmlp": (
+        "mixers",
+        lambda c: nn.GMLP(
+            c["dim"], c["seq_len"], c["depth"], ff_mult=c["ff_mult"], eps=1e-12,
+            activation=_function("gelu"), gate_activation=_function(c["activation"]),
+        ),
+    ),
+    "mlp_mixer": (
+        "mixers",
+        lambda c: nn.MixerBlock(
+            c["input_size"], c["channels"], token_hidden=c["hidden_size_token_mixer"],
+            channel_hidden=c["hidden_size_channel_mixer"], eps=c["eps"],
+            token_activation=_function(c["act_function_token_mixer"]),
+            channel_activation=_function(c["act_function_channel_mixer"]),
+        ),
+    ),
+}  # fmt: skip
+
+
+def _function(name: str) -> Any:
+    return nn.Activation("gelu", approximate="tanh") if name == "gelu" else getattr(ag, name)
+
+
+def _sizes(config: Any) -> tuple[int, int, int]:
+    return config["input_size"], config["hidden_size"], config["output_size"]
+
+
+def _shuffling(config: Any) -> dict[str, Any]:
+    return {name: config[name] for name in ("hyper_size", "num_layers", "multi_head")}
+
+
+def _cases() -> list[Any]:
+    read = {file: json.loads((FOLDER.parent / f"{file}.json").read_text()) for file, _ in GOLDEN_LAYERS.values()}
+    return [case for file in read.values() for case in file["cases"] if case["name"] in GOLDEN_LAYERS]
+
+
+def _fill(data: Any, path: str, told: Any) -> None:
+    """Give the parameter at a path, written in Python's way, a value."""
+    for name in path.split("."):
+        if isinstance(data, list):
+            data = data[int(name)]
+        else:
+            (field,) = (field for field in data if field.lower() == name.replace("_", ""))
+            data = data[field]
+    shape = (*told["shape"], 1, 1)[:2]
+    assert data.value.shape == shape
+    data.value = np.reshape(told["data"], shape).astype(np.float64)
+
+
+def _count(data: Any) -> int:
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return isinstance(data, gob.Param) + sum(map(_count, parts))
+
+
+@pytest.mark.parametrize("case", _cases(), ids=lambda case: case["id"])
+def test_a_layer_that_consists_of_others_computes_what_go_computes(case: Any) -> None:
+    layer = GOLDEN_LAYERS[case["name"]][1](case["config"])
+    data = gob.to_data(layer)
+    for path, told in case["params"].items():
+        _fill(data, path, told)
+    assert _count(data) == len(case["params"])
+    again = gob.loads_model(gob.dumps(data))
+    assert type(again) is type(layer)
+    xs, ys = (np.reshape(told["data"], told["shape"]) for told in (case["inputs"][0], case["outputs"][0]))
+    result = again(xs)
+    result = result[0] if isinstance(result, tuple) else result
+    np.testing.assert_allclose(result.value, ys, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("srnn", lambda data: data["Config"].update(NumLayers=10**9), "expected as many layers as FC has, 7, got 10"),
+        ("srnn", lambda data: data["FC"].pop(), "expected 7 layers linear.Model, layernorm.Model"),
+        ("srnn", lambda data: data["FC"][2].update(Activation=2), "expected ReLU between the layers of FC"),
+        ("srnn", lambda data: data.pop("Config"), "expected a Config, got none"),
+        ("srnn", lambda data: data["Config"].update(HiddenSize=1 << 40), "sizes in proportion to the file"),
+        ("gmlp", lambda data: data["Config"].update(Depth=3), "expected 2 layers, as there are, got a Depth of 3"),
+        ("gmlp", lambda data: data["Layers"][0].pop("PreNorm"), "a value for Layers.0.PreNorm.Norm.W, got none"),
+        ("sgu", lambda data: data.pop("Norm"), "expected a value for Norm.Eps, got none"),
+        ("sgu", lambda data: data["Config"].update(Dim=3), "an even number of features"),
+        ("mixer", lambda data: data.pop("TokenMixerFF"), "expected 3 layers linear.Model, activation.Model"),
+        ("maxpool", lambda data: data.update(Rows=0), "expected .*got 0|kernel"),
+        ("leaky relu", lambda data: data["Params"].append(data["Params"][0]), "1 parameters of leaky_relu, got 2"),
+        ("activation", lambda data: data.update(Activation=99), "an activation without parameters, got number 99"),
+        ("activation", lambda data: data.update(Activation=10), "an activation without parameters, got elu"),
+        ("conv1d", lambda data: data["Config"].update(KernelSizeY=1 << 50), "expected kernels of shape"),
+        ("slstm", lambda data: data.pop("Config"), "expected a Model of sound sizes"),
+        ("mist", lambda data: data.update(NumOfDelays=1 << 62), "expected a Model of sound sizes|delays"),
+        ("dropout", lambda data: data.update(P=7.0), "expected .*7"),
+    ],
+)  # fmt: skip
+def test_a_model_whose_parts_do_not_fit_is_refused(kind: str, change: Callable[[Any], Any], message: str) -> None:
+    data = gob.to_data(LAYERS_OF_BOTH[kind])
+    change(data)
+    with pytest.raises(FormatError, match=message):
+        gob.loads_model(gob.dumps(data), data.go_name)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Flatten(2), "expected Flatten of all axes, or of all but the batch"),
+        (nn.MaxPool2d(2, stride=1), "expected MaxPool2d whose windows tile the matrix"),
+        (nn.Activation("gelu"), r'got .*gelu.*; it has Activation\("gelu", approximate="tanh"\)'),
+        (nn.GMLP(2, 2, 1), "expected an activation of ag that Go Spago has"),
+        (nn.Activation("log_sigmoid"), "expected an activation of ag that Go Spago has"),
+    ],
+)
+def test_settings_that_go_has_not_are_not_written(layer: nn.Module, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gob.dumps_model(layer)
 
 
 def test_an_rms_norm_is_read_by_its_kind() -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from spago import nn
+from spago import ag, nn
 from spago.mat import Array
 from spago.nn.gob._activations import activation, number_of
+from spago.nn.gob._codec import remember, remembered
 from spago.nn.gob._parts import Fields, fill, split
 
 
 def read_convolution(s: Fields) -> nn.Module:
-    """A `Conv2d`, followed by the activation where there is one.
+    """A `Conv2d`, followed by the activation where there is one; a `Conv1d` for a kernel over one row.
 
     Go adds the bias of a pair of channels once for each input channel: ours is their sum. The optimizer's state of
     biases is therefore left behind, and so is that of kernels where some channels are masked.
@@ -21,6 +22,7 @@ def read_convolution(s: Fields) -> nn.Module:
     config = s["Config"]
     if config is None:
         s.refuse("a Config", "none")
+    flat = "XStride" not in config.type.by_name
     ins, outs = config["InputChannels"], config["OutputChannels"]
     deep, mask = config["DepthWise"], [bool(x) for x in config["Mask"]]
     per_output = 1 if deep else ins
@@ -30,11 +32,15 @@ def read_convolution(s: Fields) -> nn.Module:
     if mask and len(mask) != ins:
         s.refuse(f"a mask of {ins} channels", f"{len(mask)}")
     first = s.matrix("K.0")
-    layer = nn.Conv2d(
+    size, stride = (config["KernelSizeX"], config["KernelSizeY"]), (1 if flat else config["XStride"], config["YStride"])
+    if first.shape != size:
+        s.refuse(f"kernels of shape {size}", f"{first.shape}")
+    one_row = flat and size[0] == 1
+    layer = (nn.Conv1d if one_row else nn.Conv2d)(
         ins,
         outs,
-        (config["KernelSizeX"], config["KernelSizeY"]),
-        (config["XStride"] if "XStride" in config.type.by_name else 1, config["YStride"]),
+        size[1:] if one_row else size,
+        stride[1:] if one_row else stride,
         groups=ins if deep else 1,
         mask=mask if mask and not deep else None,
         rng=s.rng,
@@ -48,7 +54,14 @@ def read_convolution(s: Fields) -> nn.Module:
     if read.all():
         fill(layer.weight, s, [f"K.{k}" for k in range(len(kernels))])
     function = activation(Fields(config, s.place))
+    if flat:
+        remember(layer, Flat=True)
     return layer if number_of(function) == 0 else nn.Sequential(layer, function)
+
+
+def is_flat(layer: nn.Conv1d | nn.Conv2d) -> bool:
+    """Whether a layer is Go's convolution1d, rather than convolution2d."""
+    return isinstance(layer, nn.Conv1d) or bool(remembered(layer).get("Flat") and layer.windows.stride[0] == 1)
 
 
 def _together(s: Fields, name: str, shape: tuple[int, ...]) -> Array:
@@ -59,8 +72,12 @@ def _together(s: Fields, name: str, shape: tuple[int, ...]) -> Array:
     return together
 
 
-def write_convolution(layer: nn.Conv2d) -> dict[str, Any]:
+def write_convolution(layer: nn.Conv1d | nn.Conv2d, function: Any = ag.identity) -> dict[str, Any]:
     """The fields of Go's struct; all input channels that are read get the same share of the bias.
+
+    Args:
+        layer: The convolution.
+        function: The activation that follows.
 
     Raises:
         ValueError: The layer has what Go Spago has not.
@@ -85,12 +102,14 @@ def write_convolution(layer: nn.Conv2d) -> dict[str, Any]:
     count = layer.out_channels * ins
     kernels = split(layer.weight, [f"K.{k}" for k in range(count)])
     biases = split(shares, [f"B.{k}" for k in range(count)])
+    size, stride = ((1, *sizes)[-2:] for sizes in (windows.size, windows.stride))
     return {
         "Config": {
-            "KernelSizeX": windows.size[0],
-            "KernelSizeY": windows.size[1],
-            "XStride": windows.stride[0],
-            "YStride": windows.stride[1],
+            "KernelSizeX": size[0],
+            "KernelSizeY": size[1],
+            **({} if is_flat(layer) else {"XStride": stride[0]}),
+            "YStride": stride[1],
+            "Activation": number_of(function),
             "InputChannels": layer.in_channels,
             "OutputChannels": layer.out_channels,
             "Mask": mask,

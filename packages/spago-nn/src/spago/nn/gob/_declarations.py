@@ -134,3 +134,5 @@ def _declare_spago() -> None:
 
 REGISTERED["*nn.Module"] = declare_struct("nn.Module", {})
 _declare_spago()
+SPAGO = tuple(REGISTERED)
+"""The names under which Go Spago registers its structs."""

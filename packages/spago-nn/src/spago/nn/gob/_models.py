@@ -3,95 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from spago import nn
-from spago.mat import FormatError, ShapeError
+from spago.mat import FormatError
 from spago.nn._atomic_write import atomic_write
 from spago.nn._birnn import Merge
 from spago.nn._guards import is_list, is_mapping
-from spago.nn.gob._activations import activation, number_of
-from spago.nn.gob._convolutions import read_convolution, write_convolution
+from spago.nn.gob._activations import activation, number_of, read_activation, write_activation
+from spago.nn.gob._codec import (
+    Layer,
+    Settings,
+    Special,
+    constant,
+    number_at,
+    plain,
+    remember,
+    remembered,
+)
+from spago.nn.gob._composites import COMPOSITES
+from spago.nn.gob._convolutions import is_flat, read_convolution, write_convolution
 from spago.nn.gob._declarations import declare
 from spago.nn.gob._files import PathLike, known_kind, load, loads
-from spago.nn.gob._parts import Fields, fill, place, split
+from spago.nn.gob._parts import Fields, fill, split
 from spago.nn.gob._reader import ANY, REGISTERED
 from spago.nn.gob._types import STRUCTS
 from spago.nn.gob._values import Buffer, Interface, Param, Struct
 from spago.nn.gob._writer import encode
 
 M = TypeVar("M", bound=type[Any])
-Parts = Mapping[str, Sequence[str]]
-Settings = dict[str, Any]
 
 _FLAGS = ("UseCausalMask", "IsCrossAttention")  # arguments of the call, here
 _MERGES: tuple[Merge, ...] = ("concat", "sum", "prod", "avg")
-
-
-def _no_settings(layer: Any) -> Settings:
-    return {}
-
-
-def _equal_sizes(layer: Any) -> None:
-    return None
-
-
-@dataclass(frozen=True)
-class Layer:
-    """How a layer of ours and a struct of Go correspond.
-
-    Attributes:
-        make: Ours, its weights yet to be read, from the struct and a dtype.
-        parts: For each parameter of ours those of Go, one below the other.
-        settings: The fields of the struct that are no parameters.
-        sizes: The rows of Go's parameters where they are not all the same.
-    """
-
-    make: Callable[[Fields, Any], nn.Module]
-    parts: Callable[[Any], Parts]
-    settings: Callable[[Any], Settings] = _no_settings
-    sizes: Callable[[Any], Sequence[int] | None] = _equal_sizes
-
-    def read(self, s: Fields) -> nn.Module:
-        """Our layer."""
-        layer = self.make(s, _dtype(s))
-        for ours, theirs in self.parts(layer).items():
-            fill(getattr(layer, ours), s, theirs)
-        return layer
-
-    def write(self, layer: nn.Module) -> Settings:
-        """The fields of Go's struct."""
-        result = dict(self.settings(layer))
-        sizes = self.sizes(layer)
-        for ours, theirs in self.parts(layer).items():
-            source = getattr(layer, ours)
-            if source is None:
-                raise ValueError(f"gob: expected {type(layer).__name__} with {ours}, as Go Spago has it, got none")
-            place(result, split(source, theirs, sizes if len(theirs) > 1 else None))
-        return result
-
-
-@dataclass(frozen=True)
-class Special:
-    """A layer that corresponds to a struct of Go in a way of its own.
-
-    Attributes:
-        read: Our layer.
-        write: The fields of Go's struct.
-    """
-
-    read: Callable[[Fields], nn.Module]
-    write: Callable[[Any], Settings]
-
-
-def _plain(**parts: str) -> Callable[[Any], Parts]:
-    """Parts that do not depend on the layer, each written as names with spaces between them."""
-    split_up = {ours: theirs.split() for ours, theirs in parts.items()}
-    return lambda layer: split_up
 
 
 def _recurrent(kind: Callable[..., nn.Module], first: str) -> Callable[[Fields, Any], nn.Module]:
@@ -129,34 +76,6 @@ def _sentence_state(s: Fields, dtype: Any) -> nn.Module:
     )
 
 
-# What needs the rest of a layer's own
-
-
-def _dtype(s: Fields) -> Any:
-    """That of the first parameter or buffer."""
-    for name, _ in s.struct.type.fields:
-        value = s.struct.get(name)
-        first = value[0] if is_list(value) and value else value
-        if isinstance(first, Param | Buffer) and first.value is not None:
-            return first.value.dtype
-        if isinstance(first, Struct):
-            dtype = _dtype(Fields(first, s.place))
-            if dtype is not None:
-                return dtype
-    return None
-
-
-def _number(s: Fields, path: str) -> float:
-    matrix = s.matrix(path)
-    if matrix.size != 1:
-        s.refuse(f"one number for {path}", f"shape {matrix.shape}")
-    return float(matrix.item())
-
-
-def _constant(value: float, dtype: Any) -> Buffer:
-    return Buffer(np.full((1, 1), value, dtype))
-
-
 def _read_crf(s: Fields) -> nn.CRF:
     scores = s.matrix("TransitionScores")
     size = s["Size"]
@@ -171,14 +90,14 @@ def _read_crf(s: Fields) -> nn.CRF:
         if whole.payload is not None:
             arrays = {name: np.ascontiguousarray(array[part]) for name, array in whole.payload.arrays.items()}
             param.payload = nn.Payload(whole.payload.label, arrays)
-    _remember(crf, Corner=scores[0, 0].item())
+    remember(crf, Corner=scores[0, 0].item())
     return crf
 
 
 def _write_crf(crf: nn.CRF) -> Settings:
     n, parts = crf.num_tags, _crf_parts(crf)
     whole = nn.Param(np.zeros((n + 1, n + 1), crf.transitions.dtype), requires_grad=crf.transitions.requires_grad)
-    whole.value[0, 0] = _remembered(crf).get("Corner", 0)
+    whole.value[0, 0] = remembered(crf).get("Corner", 0)
     payload = crf.transitions.payload
     whole.payload = payload and nn.Payload(payload.label, {name: np.zeros_like(whole.value) for name in payload.arrays})
     for param, part in parts:
@@ -187,16 +106,6 @@ def _write_crf(crf: nn.CRF) -> Settings:
             for name, array in param.payload.arrays.items():
                 whole.payload.arrays[name][part] = array
     return {"Size": n} | split(whole, ["TransitionScores"])
-
-
-def _remember(layer: nn.Module, **facts: Any) -> None:
-    """Note what Go has and the layer has no place for, so that it is written again."""
-    vars(layer)["gob_facts"] = _remembered(layer) | facts
-
-
-def _remembered(layer: nn.Module) -> dict[str, Any]:
-    facts: dict[str, Any] = vars(layer).get("gob_facts", {})
-    return facts
 
 
 def _crf_parts(crf: nn.CRF) -> list[tuple[nn.Param, Any]]:
@@ -232,7 +141,7 @@ def _read_attention(s: Fields) -> nn.SelfAttention:
     if len(linears) < 3:
         s.refuse("Query, Key and Value", ", ".join(linears))
     query, key, value = linears.values()
-    scale = _number(s, "ScaleFactor")
+    scale = number_at(s, "ScaleFactor")
     if s["Config"] is not None and math.isclose(scale, s["Config"]["ScaleFactor"], rel_tol=1e-6):
         scale = s["Config"]["ScaleFactor"]  # of which the buffer is rounded
     layer = nn.SelfAttention(
@@ -240,7 +149,7 @@ def _read_attention(s: Fields) -> nn.SelfAttention:
     )
     layer.query, layer.key, layer.value = query, key, value
     flags = {name: s["Config"][name] for name in _FLAGS} if s["Config"] is not None else {}
-    _remember(layer, Flags=flags)
+    remember(layer, Flags=flags)
     return layer
 
 
@@ -252,9 +161,9 @@ def _write_attention(layer: nn.SelfAttention) -> Settings:
         "KeySize": layer.key.out_features,
         "ValueSize": layer.value.out_features,
         "ScaleFactor": float(layer.scale),
-        **_remembered(layer).get("Flags", {}),
+        **remembered(layer).get("Flags", {}),
     }
-    scale = _constant(layer.scale, layer.query.weight.dtype)
+    scale = constant(layer.scale, layer.query.weight.dtype)
     return {"Config": config, "ScaleFactor": scale} | {name: to_data(linear) for name, linear in linears.items()}
 
 
@@ -268,11 +177,11 @@ def _read_multihead(s: Fields) -> nn.MultiheadAttention:
         merged.out_features, len(heads), bias=merged.bias is not None, rng=s.rng, dtype=merged.weight.dtype
     )
     for name, head in zip(_numbered("Heads", len(heads)), heads, strict=True):
-        if not math.isclose(_number(Fields(head, s.place), "ScaleFactor"), 1 / math.sqrt(size), rel_tol=1e-6):
-            s.refuse(f"a scale of 1 / √{size} for {name}", f"{_number(Fields(head, s.place), 'ScaleFactor')}")
+        if not math.isclose(number_at(Fields(head, s.place), "ScaleFactor"), 1 / math.sqrt(size), rel_tol=1e-6):
+            s.refuse(f"a scale of 1 / √{size} for {name}", f"{number_at(Fields(head, s.place), 'ScaleFactor')}")
     layer.out_proj = merged
     config = heads[0]["Config"]
-    _remember(layer, Flags={name: config[name] for name in _FLAGS} if config is not None else {})
+    remember(layer, Flags={name: config[name] for name in _FLAGS} if config is not None else {})
     fill(layer.in_proj_weight, s, _heads(len(heads), "W"))
     if layer.in_proj_bias is not None:
         fill(layer.in_proj_bias, s, _heads(len(heads), "B"))
@@ -287,11 +196,11 @@ def _write_multihead(layer: nn.MultiheadAttention) -> Settings:
     size = layer.embed_dim // layer.num_heads
     scale = 1 / math.sqrt(size)
     sizes = dict.fromkeys(("QuerySize", "KeySize", "ValueSize"), size)
-    flags = _remembered(layer).get("Flags", {})
+    flags = remembered(layer).get("Flags", {})
     heads: list[dict[str, Any]] = [
         {
             "Config": {"InputSize": layer.embed_dim, "ScaleFactor": scale, **sizes, **flags},
-            "ScaleFactor": _constant(scale, layer.in_proj_weight.dtype),
+            "ScaleFactor": constant(scale, layer.in_proj_weight.dtype),
         }
         for _ in range(layer.num_heads)
     ]
@@ -312,7 +221,7 @@ def _heads(count: int, last: str) -> list[str]:
 
 
 def _read_batch_norm(s: Fields) -> nn.BatchNorm:
-    momentum = _number(s, "Momentum") if s["Momentum"] is not None else 0.9
+    momentum = number_at(s, "Momentum") if s["Momentum"] is not None else 0.9
     layer = nn.BatchNorm(s.rows("W"), momentum=1 - momentum, as_in_go=True, dtype=s.matrix("W").dtype)
     assert layer.weight is not None
     assert layer.bias is not None
@@ -332,7 +241,7 @@ def _write_batch_norm(layer: nn.BatchNorm) -> Settings:
         **split(layer.bias, ["B"]),
         **split(layer.running_mean, ["Mean"]),
         **split(deviation, ["StdDev"]),
-        "Momentum": _constant(1 - layer.momentum, layer.weight.dtype),
+        "Momentum": constant(1 - layer.momentum, layer.weight.dtype),
     }
 
 
@@ -341,13 +250,37 @@ def _read_wrapped(s: Fields) -> nn.Module:
     if inner is None:
         s.refuse("a Model", "none")
     module: nn.Module = from_data(inner, f"{s.place}, Model")
-    _remember(module, Wrapper=next(name for name, kind in REGISTERED.items() if kind is s.struct.type))
+    remember(module, Wrapper=next(name for name, kind in REGISTERED.items() if kind is s.struct.type))
     return module
 
 
+def _flatten_settings(layer: nn.Flatten) -> Settings:
+    if layer.start_axis not in (0, 1) or layer.end_axis != -1:
+        raise ValueError(f"gob: expected Flatten of all axes, or of all but the batch, as Go Spago has it, got {layer}")
+    return {}
+
+
+def _read_pooling(s: Fields, dtype: Any) -> nn.MaxPool2d:
+    return nn.MaxPool2d((s["Rows"], s["Columns"]))
+
+
+def _pooling_settings(layer: nn.MaxPool2d) -> Settings:
+    size, stride, padding, dilation = (
+        (value, value) if isinstance(value, int) else tuple(value)
+        for value in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    )
+    if stride != size or padding != (0, 0) or dilation != (1, 1) or layer.ceil_mode:
+        raise ValueError(f"gob: expected MaxPool2d whose windows tile the matrix, as in Go Spago, got {layer}")
+    return {"Rows": size[0], "Columns": size[1]}
+
+
 LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
+    **COMPOSITES,
+    "flatten.Model": (nn.Flatten, Layer(lambda s, dtype: nn.Flatten(0), plain(), _flatten_settings)),
+    "pooling.MaxPooling": (nn.MaxPool2d, Layer(_read_pooling, plain(), _pooling_settings)),
+    "activation.Model": (nn.Activation, Special(read_activation, write_activation)),
     "crf.Model": (nn.CRF, Special(_read_crf, _write_crf)),
-    "convolution1d.Model": (None, Special(read_convolution, write_convolution)),
+    "convolution1d.Model": (nn.Conv1d, Special(read_convolution, write_convolution)),
     "convolution2d.Model": (nn.Conv2d, Special(read_convolution, write_convolution)),
     "birnn.Model": (nn.BiRNN, Special(_read_birnn, _write_birnn)),
     "batchnorm.Model": (nn.BatchNorm, Special(_read_batch_norm, _write_batch_norm)),
@@ -367,7 +300,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
             lambda s, dtype: nn.LSTM(
                 s.columns("WIn"), s.rows("WIn"), refined_gates=s["UseRefinedGates"], rng=s.rng, dtype=dtype
             ),
-            _plain(
+            plain(
                 weight_ih="WIn WFor WCand WOut", weight_hh="WInRec WForRec WCandRec WOutRec", bias="BIn BFor BCand BOut"
             ),
             lambda layer: {"UseRefinedGates": layer.refined_gates},
@@ -378,35 +311,35 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         Layer(
             _recurrent(nn.GRU, "WRes"),
             # Go's partition gate is 1 - z, and 1 - σ(a) = σ(-a).
-            _plain(weight_ih="WRes -WPart WCand", weight_hh="WResRec -WPartRec WCandRec", bias="BRes -BPart BCand"),
+            plain(weight_ih="WRes -WPart WCand", weight_hh="WResRec -WPartRec WCandRec", bias="BRes -BPart BCand"),
         ),
     ),
-    "srn.Model": (nn.SRN, Layer(_recurrent(nn.SRN, "W"), _plain(weight_ih="W", weight_hh="WRec", bias="B"))),
+    "srn.Model": (nn.SRN, Layer(_recurrent(nn.SRN, "W"), plain(weight_ih="W", weight_hh="WRec", bias="B"))),
     "cfn.Model": (
         nn.CFN,
         Layer(
-            _recurrent(nn.CFN, "WIn"), _plain(weight_ih="WIn WFor WCand", weight_hh="WInRec WForRec", bias="BIn BFor")
+            _recurrent(nn.CFN, "WIn"), plain(weight_ih="WIn WFor WCand", weight_hh="WInRec WForRec", bias="BIn BFor")
         ),
     ),
     "ran.Model": (
         nn.RAN,
         Layer(
             _recurrent(nn.RAN, "WIn"),
-            _plain(weight_ih="WIn WFor WCand", weight_hh="WInRec WForRec", bias="BIn BFor BCand"),
+            plain(weight_ih="WIn WFor WCand", weight_hh="WInRec WForRec", bias="BIn BFor BCand"),
         ),
     ),
     "ltm.Model": (
         nn.LTM,
         Layer(
             lambda s, dtype: nn.LTM(s.columns("W1"), rng=s.rng, dtype=dtype),
-            _plain(weight="W1 W2 W3", weight_c="WCell"),
+            plain(weight="W1 W2 W3", weight_c="WCell"),
         ),
     ),
     "tpr.Model": (
         nn.TPR,
         Layer(
             _tpr,
-            _plain(weight_ih="WInS WInR", weight_hh="WRecS WRecR", bias="BS BR", symbol_vectors="S", role_vectors="R"),
+            plain(weight_ih="WInS WInR", weight_hh="WRecS WRecR", bias="BS BR", symbol_vectors="S", role_vectors="R"),
             sizes=lambda layer: (layer.symbol_vectors.shape[1], layer.role_vectors.shape[1]),
         ),
     ),
@@ -425,7 +358,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.IndRNN,
         Layer(
             lambda s, dtype: nn.IndRNN(s.columns("W"), s.rows("W"), activation=activation(s), rng=s.rng, dtype=dtype),
-            _plain(weight_ih="W", weight_hh="WRec", bias="B"),
+            plain(weight_ih="W", weight_hh="WRec", bias="B"),
             lambda layer: {"Activation": number_of(layer.activation)},
         ),
     ),
@@ -433,7 +366,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.DeltaRNN,
         Layer(
             _recurrent(nn.DeltaRNN, "W"),
-            _plain(
+            plain(
                 weight_ih="W", weight_hh="WRec", bias="B", bias_p="BPart", alpha="Alpha", beta_1="Beta1", beta_2="Beta2"
             ),
         ),
@@ -442,7 +375,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.MIST,
         Layer(
             lambda s, dtype: nn.MIST(s.columns("Wx"), s.rows("Wx"), s["NumOfDelays"], rng=s.rng, dtype=dtype),
-            _plain(weight_ih="Wax Wrx Wx", weight_hh="Wah Wrh Wh", bias="Ba Br B"),
+            plain(weight_ih="Wax Wrx Wx", weight_hh="Wah Wrh Wh", bias="Ba Br B"),
             lambda layer: {"NumOfDelays": layer.delays},
         ),
     ),
@@ -450,7 +383,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.RLA,
         Layer(
             lambda s, dtype: nn.RLA(s.columns("Wk"), rng=s.rng, dtype=dtype),
-            _plain(weight="Wk Wv Wq", bias="Bk Bv Bq"),
+            plain(weight="Wk Wv Wq", bias="Bk Bv Bq"),
             lambda layer: {"Config": {"InputSize": layer.input_size}},
         ),
     ),
@@ -483,7 +416,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.Highway,
         Layer(
             lambda s, dtype: nn.Highway(s.columns("WIn"), activation=activation(s), rng=s.rng, dtype=dtype),
-            _plain(weight_t="WT", bias_t="BT", weight_h="WIn", bias_h="BIn"),
+            plain(weight_t="WT", bias_t="BT", weight_h="WIn", bias_h="BIn"),
             lambda layer: {"Activation": number_of(layer.activation)},
         ),
     ),
@@ -491,7 +424,7 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.Conv1x1,
         Layer(
             lambda s, dtype: nn.Conv1x1(s.columns("W"), s.rows("W"), rng=s.rng, dtype=dtype),
-            _plain(weight="W", bias="B"),
+            plain(weight="W", bias="B"),
             lambda layer: {"Config": {"InputChannels": layer.in_channels, "OutputChannels": layer.out_channels}},
         ),
     ),
@@ -499,40 +432,40 @@ LAYERS: dict[str, tuple[type[nn.Module] | None, Layer | Special]] = {
         nn.SquaredDistance,
         Layer(
             lambda s, dtype: nn.SquaredDistance(s.columns("B"), s.rows("B"), rng=s.rng, dtype=dtype),
-            _plain(weight="B"),
+            plain(weight="B"),
         ),
     ),
     "dropout.Model": (
         nn.Dropout,
-        Layer(lambda s, dtype: nn.Dropout(s["P"]), _plain(), lambda layer: {"P": float(layer.p)}),
+        Layer(lambda s, dtype: nn.Dropout(s["P"]), plain(), lambda layer: {"P": float(layer.p)}),
     ),
     "rmsnorm.Model": (
         nn.RMSNorm,
         Layer(
             lambda s, dtype: nn.RMSNorm(s.rows("W"), eps=1e-10, bias=True, eps_outside=True, dtype=dtype),
-            _plain(weight="W", bias="B"),
+            plain(weight="W", bias="B"),
         ),
     ),
     "scalenorm.Model": (
         nn.ScaleNorm,
-        Layer(lambda s, dtype: nn.ScaleNorm(s.rows("Gain"), dtype=dtype), _plain(gain="Gain")),
+        Layer(lambda s, dtype: nn.ScaleNorm(s.rows("Gain"), dtype=dtype), plain(gain="Gain")),
     ),
-    "fixnorm.Model": (nn.FixNorm, Layer(lambda s, dtype: nn.FixNorm(), _plain())),
-    "layernormsimple.Model": (nn.LayerNormSimple, Layer(lambda s, dtype: nn.LayerNormSimple(), _plain())),
+    "fixnorm.Model": (nn.FixNorm, Layer(lambda s, dtype: nn.FixNorm(), plain())),
+    "layernormsimple.Model": (nn.LayerNormSimple, Layer(lambda s, dtype: nn.LayerNormSimple(), plain())),
     "adanorm.Model": (
         nn.AdaNorm,
         Layer(
-            lambda s, dtype: nn.AdaNorm(_number(s, "Scale")),
-            _plain(),
-            lambda layer: {"Scale": _constant(layer.scale, np.float64)},
+            lambda s, dtype: nn.AdaNorm(number_at(s, "Scale")),
+            plain(),
+            lambda layer: {"Scale": constant(layer.scale, np.float64)},
         ),
     ),
     "layernorm.Model": (
         nn.LayerNorm,
         Layer(
-            lambda s, dtype: nn.LayerNorm(s.rows("W"), eps=_number(s, "Eps"), dtype=dtype),
-            _plain(weight="W", bias="B"),
-            lambda layer: {"Eps": _constant(layer.eps, layer.weight.dtype)},
+            lambda s, dtype: nn.LayerNorm(s.rows("W"), eps=number_at(s, "Eps"), dtype=dtype),
+            plain(weight="W", bias="B"),
+            lambda layer: {"Eps": constant(layer.eps, layer.weight.dtype)},
         ),
     ),
 }
@@ -632,17 +565,16 @@ def from_data(value: Any, place: str = "gob") -> Any:
 
 
 def _layer_of(struct: Struct, place: str) -> Any:
-    if struct.type is STRUCTS["activation.Model"] and not len(struct["Params"]):
-        return activation(Fields(struct, place))
     codec = _BY_TYPE.get(id(struct.type))
     if codec is None:
         return struct
     try:
         return codec.read(Fields(struct, place))
-    except (ShapeError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{place}: {error}") from error
+    except FormatError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # What a constructor makes of sizes and settings that go not together is one thing or another.
+        raise FormatError(f"{place}: expected a {struct.type.name} of sound sizes, got {str(error)[:500]}") from error
 
 
 def _variable_of(value: Param | Buffer, place: str) -> Any:
@@ -676,11 +608,14 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - a case a line
         return {key: to_data(element) for key, element in value.items()}
     if type(value) in _BY_CLASS:
         name, codec = _BY_CLASS[type(value)]
+        if isinstance(value, nn.Conv2d) and is_flat(value):
+            name = "*convolution1d.Model"
         struct = Struct(REGISTERED[name], codec.write(value), name)
-        wrapper = _remembered(value).get("Wrapper") if isinstance(value, nn.Module) else None
+        wrapper = remembered(value).get("Wrapper") if isinstance(value, nn.Module) else None
         return struct if wrapper is None else Struct(REGISTERED[wrapper], {"Model": struct}, wrapper)
-    if isinstance(value, nn.Activation) and not value.settings:
-        return to_data(value.function)
+    if isinstance(value, nn.Sequential) and len(value) == 2 and isinstance(value[0], nn.Conv1d | nn.Conv2d):
+        name = "*convolution1d.Model" if is_flat(value[0]) else "*convolution2d.Model"
+        return Struct(REGISTERED[name], write_convolution(value[0], value[1]), name)
     if isinstance(value, nn.Module):
         raise ValueError(f"gob: expected a layer that Go Spago has, or one declared by gob.model, got {value}")
     if callable(value):
@@ -718,6 +653,8 @@ def _model_of(data: Any, place: str) -> Any:
         result = from_data(data, place)
     except RecursionError:
         raise FormatError(f"{place}: expected models less deep inside one another") from None
+    if callable(result) and not isinstance(result, nn.Module):  # an activation
+        return nn.Activation(result.__name__)
     if isinstance(result, nn.Module | nn.Param | nn.Buffer) or type(result) in _BY_CLASS:
         return result
     name = result.type.name if isinstance(result, Struct) else type(result).__name__

@@ -40,7 +40,12 @@ class Fields:
     def __getitem__(self, path: str) -> Any:
         value: Any = self.struct
         for name in path.split("."):
-            value = value[int(name)] if is_list(value) else value[name] if value is not None else None
+            if is_list(value) and name.isdecimal() and int(name) < len(value):
+                value = value[int(name)]
+            elif isinstance(value, Struct) and (name in value or name in value.type.by_name):
+                value = value[name]
+            elif value is not None:
+                self.refuse(path, f"nothing called {name}")
         return value
 
     @property
@@ -204,7 +209,10 @@ def place(target: dict[str, Any], parts: Mapping[str, Any]) -> None:
         *outer, last = path.split(".")
         inner: Any = target
         for name in outer:
-            inner = inner.setdefault(name, [] if last.isdecimal() and name == outer[-1] else {})
+            if is_list(inner):
+                inner = inner[int(name)]
+            else:
+                inner = inner.setdefault(name, [] if last.isdecimal() and name == outer[-1] else {})
         if is_list(inner):
             inner.append(value)
         else:
