@@ -82,22 +82,22 @@ def test_what_was_left_out_is_listed(tmp_path: Path, file: Path, capsys: pytest.
     assert main(command) == 0
     assert capsys.readouterr().out.split("\n") == [
         "2 vectors written",
-        "1 left out",
-        "1 duplicates left out, at lines 4",
-        "1 malformed:",
+        "not wanted: 1",
+        "duplicates left out: 1, at lines 4",
+        "malformed: 1",
         "  line 5: expected a word and 2 numbers, got 1 fields in b'at'",
         "",
     ]
 
 
 BAD = {
-    "get STORE none": "error: embeddings: expected words of the store, got 1 of 1 that are not there, such as 'none'",
+    "get STORE none kral yok": "error: STORE: not there: none, yok\n",
     "info MISSING": "error: MISSING: expected a store, found none; is the path right?",
     "import MISSING STORE": "error: MISSING: expected a file of vectors, found none",
     "similar STORE": "error: most_similar: expected words or vectors to look for, got none",
     "export STORE FOLDER/none/out.txt": "error: FOLDER/none/out.txt: expected a file in a folder that exists",
     "repair MISSING": "error: MISSING: expected a store to repair, found none",
-    "get STORE kral --name other": "error: STORE: expected a store 'other', found none; `names()` lists what is there",
+    "get STORE kral --name other": "error: STORE: expected a store 'other', found none; `info` lists what is there",
 }
 
 

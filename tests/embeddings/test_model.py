@@ -569,13 +569,13 @@ def test_size_and_dtype_are_those_of_the_store(repository: Repository) -> None:
     Model(store, 2, dtype=np.float64).set("ev", [1, 2])
     assert store.attributes == {"format": 1, "size": 2, "dtype": "float64"}
     assert Model(store).get_many(["ev"]).dtype == np.float64
-    with pytest.raises(ShapeError, match="Model: expected size 2, that of store 'words', got 3"):
+    with pytest.raises(ShapeError, match="embeddings: expected size 2, that of store 'words', got 3"):
         Model(store, 3)
-    with pytest.raises(ValueError, match="Model: expected dtype float64, that of store 'words', got float32"):
+    with pytest.raises(ValueError, match="embeddings: expected dtype float64, that of store 'words', got float32"):
         Model(store, dtype=np.float32)
-    with pytest.raises(ValueError, match="Model: expected a size of at least 1 for new store 'new', got None"):
+    with pytest.raises(ValueError, match="embeddings: expected a size of at least 1 for new store 'new', got None"):
         Model(repository.store("new"))
-    with pytest.raises(TypeError, match="Model: expected dtype float32 or float64, got int32"):
+    with pytest.raises(TypeError, match="embeddings: expected dtype float32 or float64, got int32"):
         Model(repository.store("new"), 2, dtype=np.int32)
     with pytest.raises(ValueError, match='Model: expected unknown to be None, "zero", "train" or a function'):
         Model(repository.store("new"), 2, unknown=cast("None", "mean"))

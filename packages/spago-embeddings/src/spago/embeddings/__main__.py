@@ -36,12 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read what is printed has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, ImportError, UnknownWordError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    except UnknownWordError as error:
+        print(f"error: {options.store}: not there: {', '.join(map(str, error.words))}", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {_for_the_shell(str(error))}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; an import goes on where it was when it is started again", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _for_the_shell(message: str) -> str:
+    """Return a message with what a user of Python would write put as a user of the command does."""
+    for python, shell in (('on_error="skip"', "--skip"), ("`names()`", "`info`"), ("read_only=True", "reading")):
+        message = message.replace(python, shell)
+    return message
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -127,12 +137,12 @@ def run_import(options: argparse.Namespace) -> int:
         show(f"went on at line {report.resumed_at:,}")
     show(f"{report.written:,} vectors written")
     if report.left_out:
-        show(f"{report.left_out:,} left out")
+        show(f"not wanted: {report.left_out:,}")
     if report.duplicates:
         lines = ", ".join(map(str, report.duplicate_lines[:10]))
-        show(f"{report.duplicates:,} duplicates left out, at lines {lines}{', …' if report.duplicates > 10 else ''}")
+        show(f"duplicates left out: {report.duplicates:,}, at lines {lines}{', …' if report.duplicates > 10 else ''}")
     if report.malformed:
-        show(f"{report.malformed:,} malformed:")
+        show(f"malformed: {report.malformed:,}")
         for fault in report.faults[:10]:
             show(f"  line {fault.line}: {fault.message}")
     return 0

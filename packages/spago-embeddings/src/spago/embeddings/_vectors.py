@@ -196,13 +196,13 @@ def agree(store: Store, size: int | None, dtype: npt.DTypeLike | None) -> tuple[
     known_size = known.get("size", size)
     known_dtype: np.dtype[Any] = np.dtype(str(known["dtype"])) if "dtype" in known else np.dtype(dtype or np.float32)
     if not isinstance(known_size, int) or known_size < 1:
-        raise ValueError(f"Model: expected a size of at least 1 for new store {store.name!r}, got {known_size}")
+        raise ValueError(f"embeddings: expected a size of at least 1 for new store {store.name!r}, got {known_size}")
     if size not in (None, known_size):
-        raise ShapeError(f"Model: expected size {known_size}, that of store {store.name!r}, got {size}")
+        raise ShapeError(f"embeddings: expected size {known_size}, that of store {store.name!r}, got {size}")
     if known_dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"Model: expected dtype float32 or float64, got {known_dtype}")
+        raise TypeError(f"embeddings: expected dtype float32 or float64, got {known_dtype}")
     if dtype is not None and np.dtype(dtype) != known_dtype:
-        raise ValueError(f"Model: expected dtype {known_dtype}, that of store {store.name!r}, got {np.dtype(dtype)}")
+        raise ValueError(f"embeddings: expected dtype {known_dtype}, that of store {store.name!r}, got {np.dtype(dtype)}")
     return known_size, known_dtype
 
 
