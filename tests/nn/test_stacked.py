@@ -88,6 +88,31 @@ def test_states_carry_on() -> None:
     np.testing.assert_allclose(rest.value, ys.value[:, 2:], rtol=1e-12)
 
 
+def test_reverse_reads_the_real_steps_from_the_last_to_the_first() -> None:
+    stack, xs = a_stack(), batch(B, T, D)
+    ys, states = stack(xs, lengths=LENGTHS, reverse=True)
+    for b, n in enumerate(LENGTHS):
+        alone, last = stack(xs[b, :n][::-1])
+        np.testing.assert_allclose(ys.value[b, :n], alone.value[::-1], rtol=1e-12)
+        for part, one in zip(parts(states), parts(last), strict=True):
+            np.testing.assert_allclose(part.value[b], one.value, rtol=1e-12)
+
+
+def test_two_directions_may_be_stacks() -> None:
+    there, back, xs = a_stack(), nn.Stacked([nn.GRU(D, 3, rng=LockedRand(6))]).to(np.float64), batch(B, T, D)
+    layer = nn.BiRNN(there, back)
+    ys, (forward, backward) = layer(xs, lengths=LENGTHS)
+    (a, a_last), (b, b_last) = there(xs, lengths=LENGTHS), back(xs, lengths=LENGTHS, reverse=True)
+    np.testing.assert_array_equal(ys.value, np.concatenate([a.value, b.value], axis=-1))
+    for part, expected in zip(parts([forward, backward]), parts([a_last, b_last]), strict=True):
+        np.testing.assert_array_equal(part.value, expected.value)
+    rest, _ = layer(xs, nn.BiState(forward, backward), LENGTHS)
+    np.testing.assert_array_equal(rest.value[..., :H], there(xs, forward, LENGTHS)[0].value)
+    assert layer.output_size == H + 3
+    with pytest.raises(ShapeError, match=r"BiRNN: expected two layers of the same sizes, got \(4, 2\) and \(4, 3\)"):
+        nn.BiRNN(there, back, merge="sum")
+
+
 def test_the_sizes_are_those_of_the_ends() -> None:
     stack = nn.Stacked([nn.BiLSTM(D, H), nn.BiLSTM(2 * H, 3, merge="avg")])
     assert (stack.input_size, stack.output_size) == (D, 3)

@@ -94,6 +94,7 @@ SEQUENCE = [
     Row("BiRNN-mixed", lambda **s: nn.BiRNN(nn.GRU(D, H, **s), nn.LSTM(D, H, **s))),
     Row("BiBiLSTM", lambda **s: nn.BiBiLSTM(D, 2, merge="sum", **s)),
     Row("Stacked", lambda **s: nn.Stacked([nn.BiGRU(D, H, **s), nn.SRN(2 * H, 2, **s)])),
+    Row("BiRNN-stacked", lambda **s: nn.BiRNN(*(nn.Stacked([nn.SRN(D, H, **s), nn.GRU(H, 2, **s)]) for _ in range(2)))),
     Row(
         "SentenceStateLSTM",
         lambda **s: nn.SentenceStateLSTM(D, 2, updates=3, **s),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
 
@@ -22,6 +22,24 @@ _MERGES: dict[str, Callable[[Node, Node], Node]] = {
 }
 
 
+class SequenceLayer(Protocol):
+    """What a `BiRNN` is made of: a recurrent layer, or several in a `Stacked`."""
+
+    @property
+    def input_size(self) -> int:
+        """Features of the input."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run over whole sequences, as `Recurrent.forward`."""
+        ...
+
+
 class BiState(NamedTuple):
     """The states of both directions after the step that each of them read last."""
 
@@ -33,6 +51,9 @@ class BiRNN(Module):
     """Two recurrent layers over the same sequences, one from the first step to the last, one the other way round.
 
         y_t = merge(forward(x)_t, backward(x)_t)
+
+    Each of the two may be a `Stacked`; then the directions meet at the top alone, as in ELMo, while in a `Stacked` of
+    `BiRNN` layers they meet in each of them, as in PyTorch.
 
     Shapes:
         xs: (T, D) or (B, T, D)
@@ -47,9 +68,7 @@ class BiRNN(Module):
         merge: How the two outputs of a step become one.
     """
 
-    def __init__(
-        self, forward_layer: Recurrent[Any], backward_layer: Recurrent[Any], *, merge: Merge = "concat"
-    ) -> None:
+    def __init__(self, forward_layer: SequenceLayer, backward_layer: SequenceLayer, *, merge: Merge = "concat") -> None:
         if merge not in _MERGES:
             raise ValueError(f"BiRNN: expected merge to be one of {', '.join(_MERGES)}, got {merge!r}")
         sizes = [(layer.input_size, layer.output_size) for layer in (forward_layer, backward_layer)]
@@ -75,6 +94,8 @@ class BiRNN(Module):
         xs: Operand | Sequence[Operand],
         state: BiState | None = None,
         lengths: npt.ArrayLike | None = None,
+        *,
+        reverse: bool = False,
     ) -> tuple[Node, BiState]:
         """Run over whole sequences.
 
@@ -83,6 +104,7 @@ class BiRNN(Module):
             state: The states before the first step of each direction, or None.
             lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
                 all T of them by default.
+            reverse: Whether the directions are exchanged: the forward layer reads from the last real step on.
 
         Returns:
             The merged outputs, 0 where there is padding; and the last state of each direction: that of the backward
@@ -91,8 +113,15 @@ class BiRNN(Module):
         Raises:
             ShapeError: When sizes do not agree, or a length is below 1 or above T.
         """
-        layers, before = (self.forward_layer, self.backward_layer), state or BiState(None, None)
-        (a, after), (b, back_after) = run_layers(layers, xs, before, lengths, reverse=(False, True), name="BiRNN")
+        before, directions = state or BiState(None, None), (reverse, not reverse)
+        layers: Any = (self.forward_layer, self.backward_layer)
+        results: Any
+        if all(isinstance(layer, Recurrent) for layer in layers):
+            results = run_layers(layers, xs, before, lengths, reverse=directions, name="BiRNN")
+        else:
+            one_by_one = zip(layers, before, directions, strict=True)
+            results = [layer(xs, of_layer, lengths, reverse=backwards) for layer, of_layer, backwards in one_by_one]
+        (a, after), (b, back_after) = results
         return _MERGES[self.merge](a, b), BiState(after, back_after)
 
     def extra_repr(self) -> str:

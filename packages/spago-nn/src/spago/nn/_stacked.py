@@ -93,6 +93,8 @@ class Stacked(Module):
         xs: Operand | Sequence[Operand],
         states: Sequence[Any] | None = None,
         lengths: npt.ArrayLike | None = None,
+        *,
+        reverse: bool = False,
     ) -> tuple[Node, tuple[Any, ...]]:
         """Run over whole sequences.
 
@@ -101,6 +103,8 @@ class Stacked(Module):
             states: For each layer its state before the first step, or None; None for all of them.
             lengths: The number of real steps of each sequence, shape (B,), or a mask of booleans (B, T), True for them;
                 all T of them by default.
+            reverse: Whether all layers read sequences from their last real step to their first. Results stay at the
+                places of their inputs.
 
         Returns:
             The outputs of the last layer, 0 where there is padding; and the last state of each layer.
@@ -111,7 +115,7 @@ class Stacked(Module):
         ys: Any = xs
         after: list[Any] = []
         for layer, state in zip(self.layers, self._given(states), strict=True):
-            ys, last = layer(self.dropout(ys) if after else ys, state, lengths)
+            ys, last = layer(self.dropout(ys) if after else ys, state, lengths, reverse=reverse)
             after.append(last)
         return ys, tuple(after)
 
