@@ -202,7 +202,9 @@ def agree(store: Store, size: int | None, dtype: npt.DTypeLike | None) -> tuple[
     if known_dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"embeddings: expected dtype float32 or float64, got {known_dtype}")
     if dtype is not None and np.dtype(dtype) != known_dtype:
-        raise ValueError(f"embeddings: expected dtype {known_dtype}, that of store {store.name!r}, got {np.dtype(dtype)}")
+        raise ValueError(
+            f"embeddings: expected dtype {known_dtype}, that of store {store.name!r}, got {np.dtype(dtype)}"
+        )
     return known_size, known_dtype
 
 
