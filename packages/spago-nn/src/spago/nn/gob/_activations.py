@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spago import ag, nn
+from spago import ag
+from spago.nn._activation import Activation
 from spago.nn.gob._codec import number_at, remember, remembered
 from spago.nn.gob._parts import Fields, fill, split
 from spago.nn.gob._values import Param
@@ -33,7 +34,7 @@ def activation(s: Fields) -> Callable[..., Any]:
     name: str = _ACTIVATIONS[number] if 0 <= number < len(_ACTIVATIONS) else ""
     if not name or name in _WITH_PARAMS:
         s.refuse("an activation without parameters", name or f"number {number}")
-    return nn.Activation(name, **_GELU) if name == "gelu" else getattr(ag, name)
+    return Activation(name, **_GELU) if name == "gelu" else getattr(ag, name)
 
 
 def number_of(function: Any) -> int:
@@ -43,7 +44,7 @@ def number_of(function: Any) -> int:
         ValueError: Go Spago has it not, or with parameters.
     """
     settings: dict[str, Any] = {}
-    if isinstance(function, nn.Activation):
+    if isinstance(function, Activation):
         function, settings = function.function, function.settings
     for number, name in enumerate(_ACTIVATIONS):
         if function is getattr(ag, name) and name not in _WITH_PARAMS and settings == (_GELU if name == "gelu" else {}):
@@ -66,14 +67,14 @@ def read_activation(s: Fields) -> Any:
         s.refuse(f"{len(names)} parameters of {name or f'number {number}'}", f"{count}")
     dtype = s.matrix("Params.0").dtype
     values = {setting: number_at(s, f"Params.{k}") for k, setting in enumerate(names)}
-    layer = nn.Activation(name, **values, dtype=dtype)
+    layer = Activation(name, **values, dtype=dtype)
     if layer.beta is not None:
         fill(layer.beta, s, ["Params.0"])
     remember(layer, Dtype=dtype)
     return layer
 
 
-def write_activation(layer: nn.Activation) -> dict[str, Any]:
+def write_activation(layer: Activation) -> dict[str, Any]:
     """The fields of Go's struct."""
     name = layer.function.__name__
     if name not in _WITH_PARAMS:

@@ -11,8 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from spago import ag, nn
-from spago.nn._gmlp import GMLPBlock
+from spago import ag
+from spago.nn._gmlp import GMLP, GMLPBlock
+from spago.nn._layer_norm import LayerNorm
+from spago.nn._linear import Linear
+from spago.nn._mixer_block import MixerBlock
+from spago.nn._module import Module
+from spago.nn._sgu import SGU
+from spago.nn._srnn import SRNN, BiSRNN
 from spago.nn.gob._activations import activation, number_of
 from spago.nn.gob._codec import Layer, Parts, Settings, constant, number_at, part_of, remember, remembered
 from spago.nn.gob._parts import Fields
@@ -32,7 +38,7 @@ def _named(ours: str, theirs: str) -> dict[str, list[str]]:
     return {f"{ours}.weight": [f"{theirs}.W"], f"{ours}.bias": [f"{theirs}.B"]}
 
 
-def _normalization(norm: nn.LayerNorm) -> Settings:
+def _normalization(norm: LayerNorm) -> Settings:
     if norm.weight is None:
         raise ValueError("gob: expected LayerNorm with weight and bias, as Go Spago has it")
     return {"Eps": constant(norm.eps, norm.weight.dtype)}
@@ -62,10 +68,10 @@ def _transform(layers: int, *, normalized: bool) -> list[str]:
     return [*one * layers, "linear.Model"]
 
 
-def _shuffling(cls: type[nn.SRNN] | type[nn.BiSRNN]) -> Layer:
-    normalized = cls is nn.SRNN
+def _shuffling(cls: type[SRNN] | type[BiSRNN]) -> Layer:
+    normalized = cls is SRNN
 
-    def make(s: Fields, dtype: Any) -> nn.Module:
+    def make(s: Fields, dtype: Any) -> Module:
         config = _config(s)
         count = config["NumLayers"]
         # Before kinds are listed: there may be said to be any number.
@@ -88,24 +94,24 @@ def _shuffling(cls: type[nn.SRNN] | type[nn.BiSRNN]) -> Layer:
                 s.refuse("ReLU between the layers of FC", f"activation {s[f'FC.{k}.Activation']}")
             if kind == "layernorm.Model":
                 part_of(layer, f"transform.{k}").eps = number_at(s, f"FC.{k}.Eps")
-        if isinstance(layer, nn.BiSRNN):
+        if isinstance(layer, BiSRNN):
             layer.norm.eps = number_at(s, "LayerNorm.Eps")
         return layer
 
     def parts(layer: Any) -> Parts:
         result = _named("output", "FC3") | (_named("gate", "FC2") if layer.gate is not None else {})
         for k, part in enumerate(layer.transform):
-            if isinstance(part, nn.Linear | nn.LayerNorm):
+            if isinstance(part, Linear | LayerNorm):
                 result |= _named(f"transform.{k}", f"FC.{k}")
         return result | ({} if normalized else _named("norm", "LayerNorm"))
 
     def settings(layer: Any) -> Settings:
-        linears = [part for part in layer.transform if isinstance(part, nn.Linear)]
+        linears = [part for part in layer.transform if isinstance(part, Linear)]
         fc = [
             _inner("linear.Model")
-            if isinstance(part, nn.Linear)
+            if isinstance(part, Linear)
             else _inner("layernorm.Model", **_normalization(part))
-            if isinstance(part, nn.LayerNorm)
+            if isinstance(part, LayerNorm)
             else _inner("activation.Model", Activation=number_of(part))
             for part in layer.transform
         ]
@@ -129,9 +135,9 @@ def _shuffling(cls: type[nn.SRNN] | type[nn.BiSRNN]) -> Layer:
 # Gating units, and gMLP, which consists of them
 
 
-def _sgu_make(s: Fields, dtype: Any) -> nn.SGU:
+def _sgu_make(s: Fields, dtype: Any) -> SGU:
     config = _config(s)
-    layer = nn.SGU(
+    layer = SGU(
         config["Dim"], config["DimSeq"], init_eps=config["InitEps"], rng=s.rng, dtype=dtype or s.matrix("Proj.W").dtype
     )
     _set_gate(layer, s)
@@ -139,7 +145,7 @@ def _sgu_make(s: Fields, dtype: Any) -> nn.SGU:
     return layer
 
 
-def _set_gate(layer: nn.SGU, s: Fields, prefix: str = "") -> None:
+def _set_gate(layer: SGU, s: Fields, prefix: str = "") -> None:
     """Give a gating unit what is no parameter."""
     layer.norm.eps = number_at(s, f"{prefix}Norm.Eps")
     act = s[f"{prefix}Act"]
@@ -151,7 +157,7 @@ def _sgu_parts(ours: str = "", theirs: str = "") -> dict[str, list[str]]:
     return _named(f"{ours}norm", f"{theirs}Norm") | _named(f"{ours}proj", f"{theirs}Proj")
 
 
-def _sgu_settings(layer: nn.SGU) -> Settings:
+def _sgu_settings(layer: SGU) -> Settings:
     number = 0 if layer.activation is None else number_of(layer.activation)
     config = {
         "Dim": layer.num_features,
@@ -216,13 +222,13 @@ def _block_settings(block: GMLPBlock) -> Settings:
     return {"PreNorm": {"Block": {"Layers": layers}, "Norm": _normalization(block.norm)}}
 
 
-def _gmlp_make(s: Fields, dtype: Any) -> nn.GMLP:
+def _gmlp_make(s: Fields, dtype: Any) -> GMLP:
     config = _config(s)
     depth = config["Depth"]
     if depth != len(s["Layers"]):
         s.refuse(f"{len(s['Layers'])} layers, as there are", f"a Depth of {depth}")
     _check_layers(s, "Layers", ["gmlp.Residual"] * depth)
-    layer = nn.GMLP(
+    layer = GMLP(
         config["Dim"],
         config["SeqLen"],
         depth,
@@ -235,12 +241,12 @@ def _gmlp_make(s: Fields, dtype: Any) -> nn.GMLP:
     return layer
 
 
-def _gmlp_parts(layer: nn.GMLP) -> Parts:
+def _gmlp_parts(layer: GMLP) -> Parts:
     blocks = (_block_parts(f"layers.{k}.", f"Layers.{k}.") for k in range(len(layer.layers)))
     return {ours: theirs for block in blocks for ours, theirs in block.items()}
 
 
-def _gmlp_settings(layer: nn.GMLP) -> Settings:
+def _gmlp_settings(layer: GMLP) -> Settings:
     first = layer.layers[0]
     config = {
         "Dim": layer.num_features,
@@ -258,13 +264,13 @@ _MIXER = ("linear.Model", "activation.Model", "linear.Model")
 _HALVES = (("token", "Token"), ("channel", "Channel"))
 
 
-def _mixer_make(s: Fields, dtype: Any) -> nn.MixerBlock:
+def _mixer_make(s: Fields, dtype: Any) -> MixerBlock:
     config = _config(s)
     functions: list[Callable[..., Any]] = []
     for _, half in _HALVES:
         _check_layers(s, f"{half}MixerFF.Layers", _MIXER)
         functions.append(activation(Fields(s[f"{half}MixerFF.Layers.1"], s.place)))
-    layer = nn.MixerBlock(
+    layer = MixerBlock(
         config["InputSize"],
         config["Channels"],
         token_hidden=config["HiddenSizeTokenMixer"],
@@ -279,7 +285,7 @@ def _mixer_make(s: Fields, dtype: Any) -> nn.MixerBlock:
     return layer
 
 
-def _mixer_parts(layer: nn.MixerBlock) -> Parts:
+def _mixer_parts(layer: MixerBlock) -> Parts:
     result: dict[str, list[str]] = {}
     for ours, theirs in _HALVES:
         result |= _named(f"{ours}_norm", f"{theirs}LayerNorm")
@@ -288,7 +294,7 @@ def _mixer_parts(layer: nn.MixerBlock) -> Parts:
     return result
 
 
-def _mixer_settings(layer: nn.MixerBlock) -> Settings:
+def _mixer_settings(layer: MixerBlock) -> Settings:
     config: Settings = {"InputSize": layer.num_features, "Channels": layer.seq_len, "Eps": layer.token_norm.eps}
     result: Settings = {"Config": config}
     for ours, theirs in _HALVES:
@@ -301,11 +307,11 @@ def _mixer_settings(layer: nn.MixerBlock) -> Settings:
     return result
 
 
-COMPOSITES: dict[str, tuple[type[nn.Module] | None, Layer]] = {
-    "srnn.Model": (nn.SRNN, _shuffling(nn.SRNN)),
-    "srnn.BiModel": (nn.BiSRNN, _shuffling(nn.BiSRNN)),
-    "sgu.Model": (nn.SGU, Layer(_sgu_make, lambda layer: _sgu_parts(), _sgu_settings)),
+COMPOSITES: dict[str, tuple[type[Module] | None, Layer]] = {
+    "srnn.Model": (SRNN, _shuffling(SRNN)),
+    "srnn.BiModel": (BiSRNN, _shuffling(BiSRNN)),
+    "sgu.Model": (SGU, Layer(_sgu_make, lambda layer: _sgu_parts(), _sgu_settings)),
     "gmlp.Residual": (GMLPBlock, Layer(_block_make, lambda layer: _block_parts(), _block_settings)),
-    "gmlp.Model": (nn.GMLP, Layer(_gmlp_make, _gmlp_parts, _gmlp_settings)),
-    "mlpmixer.MixerBlock": (nn.MixerBlock, Layer(_mixer_make, _mixer_parts, _mixer_settings)),
+    "gmlp.Model": (GMLP, Layer(_gmlp_make, _gmlp_parts, _gmlp_settings)),
+    "mlpmixer.MixerBlock": (MixerBlock, Layer(_mixer_make, _mixer_parts, _mixer_settings)),
 }

@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from spago import ag, nn
+from spago import ag
 from spago.mat import Array
+from spago.nn._containers import Sequential
+from spago.nn._conv1d import Conv1d
+from spago.nn._conv2d import Conv2d
+from spago.nn._module import Module
+from spago.nn._param import Param
 from spago.nn.gob._activations import activation, number_of
 from spago.nn.gob._codec import remember, remembered
 from spago.nn.gob._parts import Fields, fill, split
 
 
-def read_convolution(s: Fields) -> nn.Module:
+def read_convolution(s: Fields) -> Module:
     """A `Conv2d`, followed by the activation where there is one; a `Conv1d` for a kernel over one row.
 
     Go adds the bias of a pair of channels once for each input channel: ours is their sum. The optimizer's state of
@@ -36,7 +41,7 @@ def read_convolution(s: Fields) -> nn.Module:
     if first.shape != size:
         s.refuse(f"kernels of shape {size}", f"{first.shape}")
     one_row = flat and size[0] == 1
-    layer = (nn.Conv1d if one_row else nn.Conv2d)(
+    layer = (Conv1d if one_row else Conv2d)(
         ins,
         outs,
         size[1:] if one_row else size,
@@ -56,12 +61,12 @@ def read_convolution(s: Fields) -> nn.Module:
     function = activation(Fields(config, s.place))
     if flat:
         remember(layer, Flat=True)
-    return layer if number_of(function) == 0 else nn.Sequential(layer, function)
+    return layer if number_of(function) == 0 else Sequential(layer, function)
 
 
-def is_flat(layer: nn.Conv1d | nn.Conv2d) -> bool:
+def is_flat(layer: Conv1d | Conv2d) -> bool:
     """Whether a layer is Go's convolution1d, rather than convolution2d."""
-    return isinstance(layer, nn.Conv1d) or bool(remembered(layer).get("Flat") and layer.windows.stride[0] == 1)
+    return isinstance(layer, Conv1d) or bool(remembered(layer).get("Flat") and layer.windows.stride[0] == 1)
 
 
 def _together(s: Fields, name: str, shape: tuple[int, ...]) -> Array:
@@ -72,7 +77,7 @@ def _together(s: Fields, name: str, shape: tuple[int, ...]) -> Array:
     return together
 
 
-def write_convolution(layer: nn.Conv1d | nn.Conv2d, function: Any = ag.identity) -> dict[str, Any]:
+def write_convolution(layer: Conv1d | Conv2d, function: Any = ag.identity) -> dict[str, Any]:
     """The fields of Go's struct; all input channels that are read get the same share of the bias.
 
     Args:
@@ -97,7 +102,7 @@ def write_convolution(layer: nn.Conv1d | nn.Conv2d, function: Any = ag.identity)
     mask: list[int] = [] if layer.mask is None else np.asarray(layer.mask, np.int64).reshape(-1).tolist()
     share = np.array(mask or [1] * ins, layer.bias.dtype)
     of_pairs: Array = (layer.bias.value[:, None] * (share / share.sum())).reshape(-1)
-    shares = nn.Param(of_pairs, name="bias", dtype=layer.bias.dtype)
+    shares = Param(of_pairs, name="bias", dtype=layer.bias.dtype)
     shares.requires_grad = layer.bias.requires_grad
     count = layer.out_channels * ins
     kernels = split(layer.weight, [f"K.{k}" for k in range(count)])

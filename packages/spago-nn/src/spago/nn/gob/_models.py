@@ -613,9 +613,11 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - a case a line
         struct = Struct(REGISTERED[name], codec.write(value), name)
         wrapper = remembered(value).get("Wrapper") if isinstance(value, nn.Module) else None
         return struct if wrapper is None else Struct(REGISTERED[wrapper], {"Model": struct}, wrapper)
-    if isinstance(value, nn.Sequential) and len(value) == 2 and isinstance(value[0], nn.Conv1d | nn.Conv2d):
-        name = "*convolution1d.Model" if is_flat(value[0]) else "*convolution2d.Model"
-        return Struct(REGISTERED[name], write_convolution(value[0], value[1]), name)
+    if isinstance(value, nn.Sequential) and len(value) == 2:
+        layer, function = value
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            name = "*convolution1d.Model" if is_flat(layer) else "*convolution2d.Model"
+            return Struct(REGISTERED[name], write_convolution(layer, function), name)
     if isinstance(value, nn.Module):
         raise ValueError(f"gob: expected a layer that Go Spago has, or one declared by gob.model, got {value}")
     if callable(value):
