@@ -10,7 +10,7 @@ arXiv:1310.4546, section 2.2.
 """
 
 import argparse
-import importlib
+import importlib.util
 import json
 import re
 import shutil
@@ -59,7 +59,10 @@ def main() -> int:
 
 def read_verses() -> list[list[str]]:
     """Return the words of each verse, in lower case."""
-    file = Path(str(importlib.import_module("bible").__file__)).parent / "data" / "kjv.jsonl"
+    package = importlib.util.find_spec("bible")  # its code needs a module that new versions of setuptools lack
+    if package is None:
+        raise ModuleNotFoundError("No module named 'bible'")
+    file = Path(str(package.origin)).parent / "data" / "kjv.jsonl"
     verses = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()]
     return [re.findall(r"[a-z]+(?:'[a-z]+)?", verse.lower()) for verse in verses]
 
