@@ -14,10 +14,10 @@ from spago.mat._constructors import eye, full, one_hot, ones, resize, zeros
 from spago.mat._crf import CRFLattice, CRFScores, crf_counts, crf_expectations, crf_forward, crf_k_best, crf_score
 from spago.mat._erf import erf, erfc, gelu, gelu_grad, normal_cdf, normal_pdf
 from spago.mat._errors import FormatError, ShapeError
-from spago.mat._gru import GRUSteps, gru_backward, gru_forward, gru_gate_layout
+from spago.mat._gru import GRUSteps, gru_backward, gru_forward
 from spago.mat._layer_statistics import layer_statistics, standardize
 from spago.mat._linear_algebra import lu, normalize, pivot_row
-from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward, lstm_gate_layout
+from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward
 from spago.mat._normalization import RowScales, RowScaling, scale_rows, scale_rows_backward
 from spago.mat._packing import Packing, check_lengths
 from spago.mat._printing import format, format_number, to_string
@@ -60,14 +60,12 @@ __all__ = [
     "gelu_grad",
     "gru_backward",
     "gru_forward",
-    "gru_gate_layout",
     "layer_statistics",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "lstm_backward",
     "lstm_forward",
-    "lstm_gate_layout",
     "lu",
     "marshal",
     "marshal_matrix",

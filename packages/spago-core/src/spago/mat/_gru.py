@@ -1,4 +1,4 @@
-"""The steps of gated recurrent units over packed sequences, forward and backward."""
+"""Gated recurrent units over packed sequences, forward and backward."""
 
 from __future__ import annotations
 
@@ -7,151 +7,285 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spago.mat._recurrence import GatesToHidden, HiddenToGates, room_for_gates, runs, with_bias, with_ones
 from spago.mat._types import Array
+
+_BLOCK = 1 << 15
+"""Elements of a state in the steps for which `gru_backward` looks ahead: all that it needs fits the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class GRUSteps:
-    """What the forward steps leave for the backward ones. K GRUs run side by side; see `gru_forward`.
+    """What the forward steps give. K GRUs run side by side; see `gru_forward`.
 
     Attributes:
         outputs: (K, N, H), the hidden states h.
-        gates: (K, N, 3H), the activated gates in the order r, z, n.
         initial: (K, B, H), h before the first step.
-        products: (K, N, H), R_n·h⁻ + b, where the reset gate comes after the product; else None.
+        gates: For the backward steps, None where nothing is kept: (3, K, N, H), the gates r, z, n; or (4, K, N, H) with
+            the reset gate after the product, which is the first: R_n·h⁻ + d, r, z, n.
     """
 
     outputs: Array
-    gates: Array
     initial: Array
-    products: Array | None
-
-
-def gru_gate_layout(stacked: Array) -> Array:
-    """Return weights or biases stacked as r, z, n along axis 0, or as r, z, in the layout of `gru_forward`.
-
-    What feeds the two sigmoids is halved: as σ(a) = ½ tanh(½a) + ½, tanh, which NumPy has vectorised, then serves them.
-    """
-    laid = stacked.copy()
-    laid[: 2 * (len(stacked) // 3)] *= 0.5
-    return laid
+    gates: Array | None
 
 
 def gru_forward(
-    gates: Array, weight: Array, sizes: Sequence[int], h_0: Array | None = None, bias_n: Array | None = None
+    inputs: Sequence[Array],
+    parameters: Sequence[Sequence[Array]],
+    sizes: Sequence[int],
+    states: Sequence[Array] = (),
+    *,
+    keep: bool = True,
 ) -> GRUSteps:
     """Run K independent GRUs of equal size side by side over packed sequences.
 
-        r, z = σ(a_r + R_r·h⁻), σ(a_z + R_z·h⁻)             where a = gates, and R_r, R_z, R_n = weight
-        n = tanh(a_n + R_n·(r ⊙ h⁻))                        without bias_n
-        n = tanh(a_n + r ⊙ (R_n·h⁻ + bias_n))               with it
+        r, z = σ(a_r + R_r·h⁻), σ(a_z + R_z·h⁻)             where a = W·x + b
+        n = tanh(a_n + R_n·(r ⊙ h⁻))                        without d
+        n = tanh(a_n + r ⊙ (R_n·h⁻ + d))                    with it
         h = (1 - z) ⊙ n + z ⊙ h⁻
+
+    As in `lstm_forward`, σ(a) = ½ tanh(½a) + ½, and what is alike lies side by side in memory.
 
     Error: at most 2e-6 (float32) or 4e-15 (float64) absolute a step, that of tanh and the products.
 
     Args:
-        gates: (K, N, 3H), what the inputs give to the gates, in the layout of `gru_gate_layout`. Overwritten.
-        weight: (K, H, 3H), from the previous hidden state to the gates, in the same layout.
+        inputs: For each GRU its x, (N, D).
+        parameters: For each GRU W (3H, D), R (3H, H) and b (3H,), those of r, z, n one below the other; and d (H,) for
+            the form with the reset gate after the product.
         sizes: The number of rows of each time step, descending, as in `Packing`; their sum is N.
-        h_0: (K, B, H), the states before the first step; zeros when None.
-        bias_n: (K, H), for the form with the reset gate after the product.
+        states: h before the first step, (K, B, H); nothing for zeros.
+        keep: Whether what the backward steps need is kept.
     """
-    k, n_rows, h3 = gates.shape
-    h, batch = h3 // 3, sizes[0]
-    initial = np.zeros((k, batch, h), gates.dtype) if h_0 is None else h_0
-    outputs = np.empty((k, n_rows, h), gates.dtype)
-    products = None if bias_n is None else np.empty((k, n_rows, h), gates.dtype)
-    recurrent = np.empty((k, batch, h3 if bias_n is not None else 2 * h), gates.dtype)
-    scratch, reset = (np.empty((k, batch, h), gates.dtype) for _ in range(2))
-    weight_rz, weight_n = (np.ascontiguousarray(part) for part in np.split(weight, [2 * h], axis=-1))
-    before = initial
-    start = 0
-    for n in sizes:
-        rows = slice(start, start + n)
-        rz, candidate = gates[:, rows, : 2 * h], gates[:, rows, 2 * h :]
-        before, a, s = before[:, :n], recurrent[:, :n], scratch[:, :n]
-        np.matmul(before, weight_rz if products is None else weight, out=a)
-        rz += a[..., : 2 * h]
-        np.tanh(rz, out=rz)
-        rz *= 0.5
-        rz += 0.5
-        if products is None or bias_n is None:
-            candidate += np.matmul(np.multiply(rz[..., :h], before, out=reset[:, :n]), weight_n, out=s)
-        else:
-            product: Array = np.add(a[..., 2 * h :], bias_n[:, None], out=products[:, rows])
-            candidate += np.multiply(rz[..., :h], product, out=s)
-        np.tanh(candidate, out=candidate)
+    k, n_rows, h, batch = len(inputs), len(inputs[0]), parameters[0][1].shape[1], sizes[0]
+    reset_after = len(parameters[0]) > 3
+    dtype = inputs[0].dtype
+    gates = room_for_gates((4 if reset_after else 3, k, n_rows, h), dtype, batch=batch)
+    for j, (x, (weight_ih, _, bias, *bias_hn)) in enumerate(zip(inputs, parameters, strict=True)):
+        np.matmul(with_ones(x), with_bias(_laid_out(weight_ih), _laid_out(bias)), out=gates[-3:, j])
+        if reset_after:
+            gates[0, j] = bias_hn[0]
+    weights = [_laid_out(weight_hh) for _, weight_hh, *_ in parameters]
+    initial = states[0] if states else np.zeros((k, batch, h), dtype)
+    outputs = np.empty((k, n_rows, h), dtype)
+    take_steps = _with_reset_after if reset_after else _with_reset_before
+    parts = ([2, 0, 1],) if reset_after else ([0, 1], [2])
+    products = [HiddenToGates([weight[part] for weight in weights], batch) for part in parts]
+    hidden = initial
+    for run in runs(sizes):
+        ys = run.of(outputs)
+        take_steps(products, run.of(gates), hidden[:, : run.batch], ys, keep=keep)
+        hidden = ys[-1]
+    return GRUSteps(outputs, initial, gates if keep else None)
+
+
+def _with_reset_after(products: Sequence[HiddenToGates], given: Array, hidden: Array, ys: Array, *, keep: bool) -> None:
+    """Take the steps of a run, with the reset gate after the product.
+
+    Args:
+        products: With R_n, R_r and R_z.
+        given: (steps, 4, K, B, H), of each step d, a_r, a_z, a_n; overwritten by what is kept.
+        hidden: (K, B, H), the states before.
+        ys: (steps, K, B, H), where to write the states after each step.
+        keep: Whether anything is kept.
+    """
+    add, multiply, subtract, tanh, copyto = np.add, np.multiply, np.subtract, np.tanh, np.copyto
+    (recurrent,) = products
+    product, weight, half = recurrent.product, recurrent.weight, np.array(0.5, hidden.dtype)
+    work = np.empty((4, *hidden.shape), hidden.dtype)
+    p_r_z, r_z = work[:3], work[1:3]
+    p, r, z, n = work[0], work[1], work[2], work[3]
+    from_hidden = recurrent.of(p_r_z)
+    befores = [hidden, *ys[:-1]]
+    lefts = recurrent.lefts(hidden[None]) + recurrent.lefts(ys[:-1])
+    for before, left, kept, d_a_r_z, a_n, y in zip(
+        befores, lefts, list(given), list(given[:, :3]), list(given[:, 3]), list(ys), strict=True
+    ):
+        product(left, weight, from_hidden)
+        add(p_r_z, d_a_r_z, p_r_z)
+        tanh(r_z, r_z)
+        multiply(r_z, half, r_z)
+        add(r_z, half, r_z)
+        multiply(r, p, n)
+        add(n, a_n, n)
+        tanh(n, n)
+        if keep:
+            copyto(kept, work)
         # n + z ⊙ (h⁻ - n)
-        y = np.subtract(before, candidate, out=outputs[:, rows])
-        y *= rz[..., h:]
-        y += candidate
-        before = y
-        start += n
-    return GRUSteps(outputs, gates, initial, products)
+        subtract(before, n, y)
+        multiply(y, z, y)
+        add(y, n, y)
+
+
+def _with_reset_before(
+    products: Sequence[HiddenToGates], given: Array, hidden: Array, ys: Array, *, keep: bool
+) -> None:
+    """Take the steps of a run, with the reset gate before the product.
+
+    Args:
+        products: With R_r and R_z; with R_n.
+        given: (steps, 3, K, B, H), of each step a_r, a_z, a_n; overwritten by what is kept.
+        hidden: As for `_with_reset_after`; so are ys and keep.
+        ys: Likewise.
+        keep: Likewise.
+    """
+    add, multiply, subtract, tanh, copyto = np.add, np.multiply, np.subtract, np.tanh, np.copyto
+    of_r_z, of_n = products
+    product, weight_r_z, weight_n, half = of_r_z.product, of_r_z.weight, of_n.weight, np.array(0.5, hidden.dtype)
+    work = np.empty((3, *hidden.shape), hidden.dtype)
+    r_z, r, z, n = work[:2], work[0], work[1], work[2]
+    reset = np.empty_like(r)
+    from_hidden, from_reset, (left_reset,) = of_r_z.of(r_z), of_n.of(work[2:]), of_n.lefts(reset[None])
+    befores = [hidden, *ys[:-1]]
+    lefts = of_r_z.lefts(hidden[None]) + of_r_z.lefts(ys[:-1])
+    for before, left, kept, a_r_z, a_n, y in zip(
+        befores, lefts, list(given), list(given[:, :2]), list(given[:, 2]), list(ys), strict=True
+    ):
+        product(left, weight_r_z, from_hidden)
+        add(r_z, a_r_z, r_z)
+        tanh(r_z, r_z)
+        multiply(r_z, half, r_z)
+        add(r_z, half, r_z)
+        multiply(r, before, reset)
+        product(left_reset, weight_n, from_reset)
+        add(n, a_n, n)
+        tanh(n, n)
+        if keep:
+            copyto(kept, work)
+        # n + z ⊙ (h⁻ - n)
+        subtract(before, n, y)
+        multiply(y, z, y)
+        add(y, n, y)
 
 
 def gru_backward(
-    steps: GRUSteps, weight: Array, sizes: Sequence[int], g_outputs: Array | None, g_last: Array | None = None
+    steps: GRUSteps,
+    weights_hh: Sequence[Array],
+    sizes: Sequence[int],
+    g_outputs: Array | None,
+    g_last: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return the gradients of the gates before activation, and of the states before the first step.
 
+    What a step's gradients are multiplied by does not depend on later steps, and is computed for many steps at once.
+
     Args:
         steps: What `gru_forward` returned.
-        weight: (K, 3H, H), from the previous hidden state to the gates in the order r, z, n, not halved.
+        weights_hh: For each GRU its R (3H, H), as for `gru_forward`.
         sizes: As for `gru_forward`.
         g_outputs: (K, N, H), the gradient of all hidden states, or None.
         g_last: The gradients (K, B, H) of each sequence's last hidden state, in sorted order, or None.
 
     Returns:
-        (K, N, 3H), the gradients of a in the order n, r, z; or (K, N, 4H) with the reset gate after the product: the
-        fourth is that of the product, so that the last three are those of R·h⁻. And (K, B, H), that of h_0.
+        (K, N, 3H), the gradients of a_r, a_z, a_n; or (K, N, 4H) with the reset gate after the product, whose gradient
+        is the first, so that the first three are those of R·h⁻, in the order n, r, z. And (K, B, H), that of h_0.
     """
+    assert steps.gates is not None
     k, n_rows, h = steps.outputs.shape
-    batch = sizes[0]
-    dtype = steps.outputs.dtype
-    products = steps.products
-    g_gates = np.empty((k, n_rows, 3 * h if products is None else 4 * h), dtype)
+    dtype, batch, n_gates = steps.outputs.dtype, sizes[0], len(steps.gates)
+    go_back = _back_with_reset_after if n_gates == 4 else _back_with_reset_before
+    parts = ([2, 0, 1],) if n_gates == 4 else ([1, 0], [2])
+    products = [GatesToHidden([weight.reshape(3, h, h)[part] for weight in weights_hh], batch) for part in parts]
+    g_gates = np.empty((k, n_rows, n_gates, h), dtype)
     # Rows of sequences that end before step t keep the gradient of their last state until their own last step comes.
     g_h = np.zeros((k, batch, h), dtype) if g_last is None else g_last.astype(dtype)
-    slope = np.empty((k, batch, 2 * h), dtype)
-    scratch, g_reset = (np.empty((k, batch, h), dtype) for _ in range(2))
-    weight_rz, weight_n = weight[:, : 2 * h], weight[:, 2 * h :]
-    stop = n_rows
-    for t in reversed(range(len(sizes))):
-        n = sizes[t]
-        start = stop - n
-        activated = steps.gates[:, start:stop]
-        rz, r, z, candidate = (activated[..., i * h : j * h] for i, j in ((0, 2), (0, 1), (1, 2), (2, 3)))
-        before = steps.outputs[:, start - sizes[t - 1] : start - sizes[t - 1] + n] if t else steps.initial
-        g_n, g_rz = g_gates[:, start:stop, :h], g_gates[:, start:stop, h : 3 * h]
-        g_r, g_z = g_rz[..., :h], g_rz[..., h:]
-        g, s = g_h[:, :n], scratch[:, :n]
-        if g_outputs is not None:
-            g += g_outputs[:, start:stop]
-        # h = n + z ⊙ (h⁻ - n)
-        np.subtract(before, candidate, out=g_z)
-        g_z *= g
-        np.multiply(candidate, candidate, out=s)
-        np.subtract(1, s, out=s)
-        s *= g
-        g *= z
-        np.subtract(1, z, out=g_n)
-        g_n *= s
-        # Through the reset gate, and σ' = σ(1 - σ).
-        if products is None:
-            by_reset = np.matmul(g_n, weight_n, out=g_reset[:, :n])
-            np.multiply(by_reset, before, out=g_r)
-            by_reset *= r
-            g += by_reset
-        else:
-            np.multiply(g_n, products[:, start:stop], out=g_r)
-            np.multiply(g_n, r, out=g_gates[:, start:stop, 3 * h :])
-        by_sigmoid = np.subtract(1, rz, out=slope[:, :n])
-        by_sigmoid *= rz
-        g_rz *= by_sigmoid
-        if products is None:
-            g += np.matmul(g_rz, weight_rz, out=s)
-        else:
-            g += np.matmul(g_gates[:, start:stop, h:], weight, out=s)
-        stop = start
-    return g_gates, g_h
+    for run in reversed(runs(sizes, most=_BLOCK // (k * h))):
+        states = run.before(steps.outputs, steps.initial)
+        g_ys = None if g_outputs is None else run.of(g_outputs)
+        of_gates = go_back(products, run.of(steps.gates), states, g_ys, g_h[:, : run.batch])
+        apart = g_gates[:, run.rows].reshape(k, run.steps, run.batch, n_gates, h)
+        apart[...] = of_gates.transpose(2, 0, 3, 1, 4)
+    return g_gates.reshape(k, n_rows, n_gates * h), g_h
+
+
+def _back_with_reset_after(
+    products: Sequence[GatesToHidden], gates: Array, before: Array, g_ys: Array | None, g_hidden: Array
+) -> Array:
+    """Go back through a run, from the gradient (K, B, H) of the state after it to that before it, in place.
+
+    Returns:
+        (steps, 4, K, B, H), the gradients of the product, of a_r, a_z and a_n.
+    """
+    (recurrent,) = products
+    add, multiply, total, product, weight = np.add, np.multiply, np.add.reduce, recurrent.product, recurrent.weight
+    p, r, z, n = gates.swapaxes(0, 1)
+    # The derivatives by h: of h⁻ through z, of the product, of a_r, a_z and a_n.
+    factors = np.empty((len(gates), 5, *before.shape[1:]), before.dtype)
+    factors[:, 0] = z
+    factors[:, 4] = (1 - z) * (1 - n * n)
+    factors[:, 3] = (before - n) * z * (1 - z)
+    factors[:, 1] = factors[:, 4] * r
+    factors[:, 2] = factors[:, 1] * (1 - r) * p
+    back = factors[::-1]
+    g_h = g_hidden.copy()
+    parts, by_weight = recurrent.of(g_h)
+    for g_y, by_g_h, through_z, of_gates in zip(
+        [None] * len(gates) if g_ys is None else list(g_ys[::-1]),
+        list(back),
+        list(back[:, 0]),
+        recurrent.lefts(back[:, 1:4]),
+        strict=True,
+    ):
+        if g_y is not None:
+            add(g_h, g_y, g_h)
+        multiply(by_g_h, g_h, by_g_h)
+        product(of_gates, weight, by_weight)
+        if parts is not None:
+            total(parts, 0, out=g_h)
+        add(g_h, through_z, g_h)
+    g_hidden[...] = g_h
+    return factors[:, 1:]
+
+
+def _back_with_reset_before(
+    products: Sequence[GatesToHidden], gates: Array, before: Array, g_ys: Array | None, g_hidden: Array
+) -> Array:
+    """Go back through a run, from the gradient (K, B, H) of the state after it to that before it, in place.
+
+    Returns:
+        (steps, 3, K, B, H), the gradients of a_r, a_z and a_n.
+    """
+    recurrent, of_n = products
+    add, multiply, total, product = np.add, np.multiply, np.add.reduce, recurrent.product
+    weight, weight_n = recurrent.weight, of_n.weight
+    r, z, n = gates.swapaxes(0, 1)
+    # The derivatives by h: of h⁻ through z, of a_n and a_z; then those by r ⊙ h⁻: of a_r, of h⁻ through r.
+    factors = np.empty((len(gates), 5, *before.shape[1:]), before.dtype)
+    factors[:, 0] = z
+    factors[:, 1] = (1 - z) * (1 - n * n)
+    factors[:, 2] = (before - n) * z * (1 - z)
+    factors[:, 3] = before * r * (1 - r)
+    factors[:, 4] = r
+    back = factors[::-1]
+    g_h, g_reset = g_hidden.copy(), np.empty_like(g_hidden)
+    parts, by_weight = recurrent.of(g_h)
+    part, by_weight_n = of_n.of(g_reset)
+    for g_y, by_g_h, by_g_reset, through_z, through_r, of_gate_n, of_gates in zip(
+        [None] * len(gates) if g_ys is None else list(g_ys[::-1]),
+        list(back[:, :3]),
+        list(back[:, 3:]),
+        list(back[:, 0]),
+        list(back[:, 4]),
+        of_n.lefts(back[:, 1:2]),
+        recurrent.lefts(back[:, 2:4]),
+        strict=True,
+    ):
+        if g_y is not None:
+            add(g_h, g_y, g_h)
+        multiply(by_g_h, g_h, by_g_h)
+        product(of_gate_n, weight_n, by_weight_n)
+        multiply(by_g_reset, g_reset if part is None else part[0], by_g_reset)
+        product(of_gates, weight, by_weight)
+        if parts is not None:
+            total(parts, 0, out=g_h)
+        add(g_h, through_z, g_h)
+        add(g_h, through_r, g_h)
+    g_hidden[...] = g_h
+    return factors[:, 3:0:-1]
+
+
+def _laid_out(stacked: Array) -> Array:
+    """Return weights or biases (3H, ...) of r, z, n as (3, H, ...), halved where they feed a σ."""
+    laid = stacked.reshape(3, len(stacked) // 3, *stacked.shape[1:]).copy()
+    laid[:2] *= 0.5
+    return laid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,6 +79,11 @@ class Packing:
             previous=offsets[step[batch:] - 1] + row[batch:],
         )
 
+    @staticmethod
+    def equal(batch: int, steps: int) -> Packing:
+        """Return the packing of sequences that all have so many steps; it is kept for the next time."""
+        return _equal(batch, steps)
+
     def pack(self, padded: Array, index: Ints) -> Array:
         """Return the rows (N, D) of a padded batch (B, T, D), in the order of `forward` or `backward`."""
         rows: Array = padded.reshape(-1, padded.shape[-1])[index]
@@ -88,6 +94,11 @@ class Packing:
         padded: Array = np.zeros((self.shape[0] * self.shape[1], rows.shape[-1]), dtype=rows.dtype)
         padded[index] = rows
         return padded.reshape(*self.shape, rows.shape[-1])
+
+
+@lru_cache(maxsize=16)
+def _equal(batch: int, steps: int) -> Packing:
+    return Packing.of(np.full(batch, steps), steps)
 
 
 def check_lengths(lengths: npt.ArrayLike, steps: int, batch: int | None = None) -> Ints:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from spago import ag
 from spago.ag import Node
-from spago.mat import Array, gru_backward, gru_forward, gru_gate_layout
+from spago.mat import Array, GRUSteps, gru_backward, gru_forward
 from spago.mat.rand import LockedRand
 from spago.nn._initial_weights import stacked_xavier_uniform
 from spago.nn._param import Param
 from spago.nn._recurrent import HiddenState, Recurrent, check_sizes
-from spago.nn._side_by_side import Given, Gradients, Needs, Pullback, Rule, rows_before
+from spago.nn._side_by_side import Given, Gradients, Needs, Pullback, Rule, last_rows, rows_before
 
 
 class GRU(Recurrent[HiddenState]):
@@ -119,54 +119,46 @@ class GRU(Recurrent[HiddenState]):
         return f"{self.input_size}, {self.hidden_size}{', reset_after=True' if self.reset_after else ''}"
 
 
-def _grus(given: Given) -> tuple[tuple[Array, ...], Pullback]:
-    """The rule of GRUs side by side: their hidden states."""
+def _grus(given: Given) -> tuple[Array, tuple[Array, ...], Pullback]:
+    """The rule of GRUs side by side."""
     inputs, parameters, states, packing = given
-    weights_ih, weights_hh, biases, *biases_hn = zip(*parameters, strict=True)
-    h = len(weights_hh[0]) // 3
-    gates = np.empty((len(inputs), len(inputs[0]), 3 * h), inputs[0].dtype)
-    for a, x, weight, bias in zip(gates, inputs, weights_ih, biases, strict=True):
-        np.matmul(x, gru_gate_layout(weight).T, out=a)
-        a += gru_gate_layout(bias)
-    recurrent = np.stack([gru_gate_layout(weight).T for weight in weights_hh])
-    bias_n = np.stack(biases_hn[0]) if biases_hn else None
-    steps = gru_forward(gates, recurrent, packing.sizes, states[0] if states else None, bias_n)
+    steps = gru_forward(inputs, parameters, packing.sizes, states, keep=ag.is_grad_enabled())
+    weights_ih, weights_hh, _, *biases_hn = zip(*parameters, strict=True)
 
     def pullback(g_outputs: Array | None, g_last: Sequence[Array | None], needs: Needs) -> Gradients:
-        # In the order n, r, z, and with the reset gate after the product also that of the product.
-        g_gates, g_h = gru_backward(steps, np.stack(weights_hh), packing.sizes, g_outputs, g_last[0])
-        of_inputs = (
-            [g[:, : 3 * h] @ np.roll(w, h, axis=0) for g, w in zip(g_gates, weights_ih, strict=True)]
-            if needs.inputs
-            else []
-        )
+        # Of a_r, a_z, a_n; before them, with the reset gate after the product, that of the product.
+        g_gates, g_h = gru_backward(steps, weights_hh, packing.sizes, g_outputs, g_last[0])
+        h = g_h.shape[-1]
+        of_inputs = [g[:, -3 * h :] @ w for g, w in zip(g_gates, weights_ih, strict=True)] if needs.inputs else []
         of_parameters = [
             (
-                np.roll(g[:, : 3 * h].T @ x, -h, axis=0) if needed[0] else None,
-                _gradient_of_weight_hh(
-                    g, steps.gates[j, :, :h], rows_before(steps.outputs[j], packing, steps.initial[j])
-                )
+                g[:, -3 * h :].T @ x if needed[0] else None,
+                _gradient_of_weight_hh(g, steps, rows_before(steps.outputs[j], packing, steps.initial[j]), j)
                 if needed[1]
                 else None,
-                np.roll(g[:, : 3 * h].sum(axis=0), -h) if needed[2] else None,
-                *([g[:, 3 * h :].sum(axis=0) if needed[3] else None] if biases_hn else []),
+                g[:, -3 * h :].sum(axis=0) if needed[2] else None,
+                *([g[:, :h].sum(axis=0) if needed[3] else None] if biases_hn else []),
             )
             for j, (g, x, needed) in enumerate(zip(g_gates, inputs, needs.parameters, strict=True))
         ]
         return Gradients(of_inputs, of_parameters, (g_h,))
 
-    return (steps.outputs,), pullback
+    return steps.outputs, (last_rows(steps.outputs, packing),), pullback
 
 
-def _gradient_of_weight_hh(g: Array, r: Array, before: Array) -> Array:
+def _gradient_of_weight_hh(g: Array, steps: GRUSteps, before: Array, layer: int) -> Array:
     """Return the gradient (3H, H) of weight_hh.
 
     Args:
-        g: (N, 3H) or (N, 4H), what `gru_backward` returned.
-        r: (N, H), the reset gates.
+        g: (N, 3H) or (N, 4H), what `gru_backward` returned for the layer.
+        steps: What `gru_forward` returned.
         before: (N, H), the hidden states before each step.
+        layer: Which of those side by side.
     """
     h = before.shape[1]
     if g.shape[1] > 3 * h:
-        return g[:, h:].T @ before
-    return np.concatenate([g[:, h:].T @ before, g[:, :h].T @ (r * before)])
+        # That of the product comes first, and belongs to n, which comes last.
+        return np.roll(g[:, : 3 * h].T @ before, -h, axis=0)
+    assert steps.gates is not None
+    reset: Array = steps.gates[0, layer] * before
+    return np.concatenate([g[:, : 2 * h].T @ before, g[:, 2 * h :].T @ reset])

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from spago import ag
 from spago.ag import Node, ShapeError
-from spago.mat import Array, lstm_backward, lstm_forward, lstm_gate_layout
+from spago.mat import Array, lstm_backward, lstm_forward
 from spago.mat.rand import LockedRand
 from spago.nn._initial_weights import stacked_xavier_uniform
 from spago.nn._param import Param
 from spago.nn._recurrent import Recurrent, check_sizes
-from spago.nn._side_by_side import Given, Gradients, Needs, Pullback, Rule, rows_before
+from spago.nn._side_by_side import Given, Gradients, Needs, Pullback, Rule, last_rows, rows_before
 
 
 class LSTMState(NamedTuple):
@@ -127,33 +127,23 @@ class LSTM(Recurrent[LSTMState]):
         return f"{self.input_size}, {self.hidden_size}{', refined_gates=True' if self.refined_gates else ''}"
 
 
-def _lstms(given: Given) -> tuple[tuple[Array, ...], Pullback]:
-    """The rule of LSTMs side by side: their hidden and their cell states."""
+def _lstms(given: Given) -> tuple[Array, tuple[Array, ...], Pullback]:
+    """The rule of LSTMs side by side."""
     inputs, parameters, states, packing = given
-    weights_ih, weights_hh, biases = zip(*parameters, strict=True)
-    h_0, c_0 = states or (None, None)
-    gates = np.empty((len(inputs), len(inputs[0]), len(biases[0])), inputs[0].dtype)
-    for z, x, weight, bias in zip(gates, inputs, weights_ih, biases, strict=True):
-        np.matmul(x, lstm_gate_layout(weight).T, out=z)
-        z += lstm_gate_layout(bias)
-    recurrent = np.stack([lstm_gate_layout(weight).T for weight in weights_hh])
-    steps = lstm_forward(gates, recurrent, packing.sizes, h_0, c_0)
+    steps = lstm_forward(inputs, parameters, packing.sizes, states, keep=ag.is_grad_enabled())
+    weights_ih, weights_hh, _ = zip(*parameters, strict=True)
 
     def pullback(g_outputs: Array | None, g_last: Sequence[Array | None], needs: Needs) -> Gradients:
-        g_gates, g_h, g_c = lstm_backward(
-            steps, np.stack(weights_hh), packing.sizes, c_0, g_outputs, (g_last[0], g_last[1])
-        )
+        g_gates, *g_states = lstm_backward(steps, weights_hh, packing.sizes, g_outputs, g_last)
         of_parameters = [
             (
-                g_gates[j].T @ inputs[j] if need_ih else None,
-                g_gates[j].T @ rows_before(steps.outputs[j], packing, None if h_0 is None else h_0[j])
-                if need_hh
-                else None,
-                g_gates[j].sum(axis=0) if need_bias else None,
+                g.T @ inputs[j] if need_ih else None,
+                g.T @ rows_before(steps.outputs[j], packing, states[0][j] if states else None) if need_hh else None,
+                g.sum(axis=0) if need_bias else None,
             )
-            for j, (need_ih, need_hh, need_bias) in enumerate(needs.parameters)
+            for j, (g, (need_ih, need_hh, need_bias)) in enumerate(zip(g_gates, needs.parameters, strict=True))
         ]
-        of_inputs = [z @ w for z, w in zip(g_gates, weights_ih, strict=True)] if needs.inputs else []
-        return Gradients(of_inputs, of_parameters, (g_h, g_c))
+        of_inputs = [g @ weight for g, weight in zip(g_gates, weights_ih, strict=True)] if needs.inputs else []
+        return Gradients(of_inputs, of_parameters, g_states)
 
-    return (steps.outputs, steps.cells), pullback
+    return steps.outputs, (last_rows(steps.outputs, packing), steps.last_cells), pullback

@@ -104,8 +104,8 @@ class Recurrent(Module, Generic[StateT]):
         node = x if isinstance(x, Node) else ag.var(x)
         if not node.ndim or node.shape[-1] != self.input_size:
             raise ShapeError(
-                f"{type(self).__name__}: expected x of shape (..., {self.input_size}), got {node.shape}; "
-                "features are the last axis"
+                f"{type(self).__name__}: expected x of shape (..., {self.input_size}) for input_size, "
+                f"got {node.shape}; features are the last axis"
             )
         a = self.project(node)
         if state is None:
@@ -174,11 +174,11 @@ def run_layers(
     for layer, state in zip(layers, states, strict=True):
         if state is not None:
             check_state(layer, state, xs.shape[:-2])
-    if lengths is not None:
-        counts = check_batch_of_lengths(lengths, xs, name)
+    steps = xs.shape[-2]
+    if lengths is None:
+        packing = Packing.equal(xs.shape[0] if xs.ndim == 3 else 1, steps)
     else:
-        counts = np.full(xs.shape[0] if xs.ndim == 3 else 1, xs.shape[-2])
-    packing = Packing.of(counts, xs.shape[-2])
+        packing = Packing.of(check_batch_of_lengths(lengths, xs, name), steps)
     if (rule := _common_rule(layers)) is not None:
         if any(state is not None for state in states):
             lead, dtype = xs.shape[:-2], xs.dtype
@@ -289,8 +289,8 @@ def as_sequences(xs: Operand | Sequence[Operand], input_size: int, layer: str) -
         node = ag.var(xs)
     if node.ndim not in (2, 3) or node.shape[-1] != input_size:
         raise ShapeError(
-            f"{layer}: expected xs of shape (T, {input_size}) or (B, T, {input_size}), got {node.shape}; "
-            "features are the last axis"
+            f"{layer}: expected xs of shape (T, {input_size}) or (B, T, {input_size}) for input_size, "
+            f"got {node.shape}; features are the last axis"
         )
     if not node.size:
         raise ShapeError(f"{layer}: expected at least one sequence and one step, got xs of shape {node.shape}")

@@ -53,8 +53,8 @@ class Needs(NamedTuple):
 Pullback: TypeAlias = Callable[[Array | None, Sequence[Array | None], Needs], Gradients]
 """Takes the gradients of all outputs (K, N, H) and of each part (K, B, ...) of the last states, and what is needed."""
 
-Rule: TypeAlias = Callable[[Given], tuple[tuple[Array, ...], Pullback]]
-"""From what K layers are given to each part (K, N, ...) of their states after every step, the outputs first."""
+Rule: TypeAlias = Callable[[Given], tuple[Array, tuple[Array, ...], Pullback]]
+"""From what K layers are given to all outputs (K, N, H) and each part (K, B, ...) of their last states, sorted."""
 
 
 def run_side_by_side(
@@ -120,10 +120,9 @@ def _side_by_side(
         tuple(part.astype(dtype, copy=False) for part in states if part is not None),
         packing,
     )
-    parts, rule_pullback = rule(given)
-    h = parts[0].shape[-1]
-    ys = [packing.unpack(rows, i).reshape(*xs.shape[:-1], h) for rows, i in zip(parts[0], indices, strict=True)]
-    last = [rows[packing.last].reshape(*lead, *rows.shape[1:]) for part in parts for rows in part]
+    outputs, parts, rule_pullback = rule(given)
+    ys = [packing.unpack(rows, i).reshape(*xs.shape[:-1], -1) for rows, i in zip(outputs, indices, strict=True)]
+    last = [rows[packing.place].reshape(*lead, *rows.shape[1:]) for part in parts for rows in part]
 
     def pullback(g: tuple[Array | None, ...], needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g_outputs = _stacked([None if d is None else packing.pack(d, i) for d, i in zip(g[:k], indices, strict=True)])
@@ -153,6 +152,11 @@ def rows_before(outputs: Array, packing: Packing, initial: Array | None) -> Arra
     # "clip" writes into rows directly; "raise" would make a copy first.
     np.take(outputs, packing.previous, axis=0, out=rows[first:], mode="clip")
     return rows
+
+
+def last_rows(outputs: Array, packing: Packing) -> Array:
+    """Return the hidden states (K, B, H) after each sequence's last step, in sorted order; outputs are (K, N, H)."""
+    return outputs[:, packing.last[packing.order]]
 
 
 def _scattered(packing: Packing, indices: Sequence[Any], rows: Sequence[Array]) -> Array:
