@@ -387,10 +387,12 @@ def test_one_of_the_sizes_may_differ() -> None:
 
 def test_sizes_of_keys_and_values_that_do_not_fit_are_named() -> None:
     layer, x, z, w = other_sizes(), array(B, N, E), array(B, M, 3), array(B, M, 5)
-    with pytest.raises(ShapeError, match=r"MultiheadAttention: expected key of shape \(T, 3\) or .*, got \(2, 3, 6\)"):
+    with pytest.raises(
+        ShapeError, match=r"MultiheadAttention: expected key of shape \(T, 3\) or .* for kdim, got \(2, 3, 6\)"
+    ):
         layer(x)
     with pytest.raises(
-        ShapeError, match=r"MultiheadAttention: expected value of shape \(T, 5\) or .*, got \(2, 4, 3\)"
+        ShapeError, match=r"MultiheadAttention: expected value of shape \(T, 5\) or .* for vdim, got \(2, 4, 3\)"
     ):
         layer(x, z)
     with pytest.raises(
@@ -431,7 +433,8 @@ def test_layers_name_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="MultiheadAttention: expected a probability dropout from 0 to 1, got 2"):
         nn.MultiheadAttention(6, 2, dropout=2)
     with pytest.raises(
-        ShapeError, match=r"MultiheadAttention: expected query of shape \(T, 6\) or \(B, T, 6\), got \(2, 4, 5\)"
+        ShapeError,
+        match=r"MultiheadAttention: expected query of shape \(T, 6\) or \(B, T, 6\) for embed_dim, got \(2, 4, 5\)",
     ):
         layer(x[..., :5])
     with pytest.raises(ShapeError, match=r"MultiheadAttention: expected key of shape \(T, 6\)"):

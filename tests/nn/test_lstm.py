@@ -173,9 +173,9 @@ def test_copies_compute_the_same_and_share_nothing() -> None:
     [
         (
             {"xs": np.ones((T, D + 1))},
-            r"LSTM: expected xs of shape \(T, 3\) or \(B, T, 3\), got \(6, 4\); features are",
+            r"LSTM: expected xs of shape \(T, 3\) or \(B, T, 3\) for input_size, got \(6, 4\); features are",
         ),
-        ({"xs": np.ones(D)}, r"LSTM: expected xs of shape \(T, 3\) or \(B, T, 3\), got \(3,\)"),
+        ({"xs": np.ones(D)}, r"LSTM: expected xs of shape \(T, 3\) or \(B, T, 3\) for input_size, got \(3,\)"),
         ({"xs": np.ones((0, D))}, r"LSTM: expected at least one sequence and one step, got xs of shape \(0, 3\)"),
         ({"xs": []}, r"LSTM: expected at least one step, got an empty list"),
         ({"xs": np.ones((T, D)), "lengths": [2]}, r"LSTM: expected a padded batch .* got xs of shape \(6, 3\)"),

@@ -64,5 +64,7 @@ def test_it_keeps_the_dtype() -> None:
 
 
 def test_wrong_sequences_are_named() -> None:
-    with pytest.raises(ShapeError, match=r"RAN: expected xs of shape \(T, 3\) or \(B, T, 3\), got \(5, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"RAN: expected xs of shape \(T, 3\) or \(B, T, 3\) for input_size, got \(5, 2\)"
+    ):
         a_ran().importance(batch(T, 2))

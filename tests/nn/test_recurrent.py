@@ -306,7 +306,8 @@ def test_equal_generators_give_equal_weights(row: Row) -> None:
 def test_wrong_sequences_are_named(row: Row) -> None:
     layer = row.layer()
     with pytest.raises(
-        ShapeError, match=r"\w+: expected xs of shape \(T, 3\) or \(B, T, 3\), got \(6, 4\); features are"
+        ShapeError,
+        match=r"\w+: expected xs of shape \(T, 3\) or \(B, T, 3\) for input_size, got \(6, 4\); features are",
     ):
         layer(np.ones((T, D + 1)))
     with pytest.raises(ShapeError, match=r"\w+: expected at least one step, got an empty list"):
@@ -366,7 +367,8 @@ def test_wrong_masks_are_named(row: Row) -> None:
 def test_wrong_steps_are_named(row: Row) -> None:
     name = type(row.layer()).__name__
     with pytest.raises(
-        ShapeError, match=rf"{name}: expected x of shape \(\.\.\., 3\), got \(4,\); features are the last"
+        ShapeError,
+        match=rf"{name}: expected x of shape \(\.\.\., 3\) for input_size, got \(4,\); features are the last",
     ):
         row.layer().next(np.ones(D + 1))
 

@@ -133,7 +133,7 @@ def test_float32_stays() -> None:
 
 def test_layers_name_what_does_not_fit() -> None:
     with pytest.raises(
-        ShapeError, match=r"TransformerEncoderLayer: expected xs of shape \(T, 6\) or .*, got \(3, 4, 5\)"
+        ShapeError, match=r"TransformerEncoderLayer: expected xs of shape \(T, 6\) or .* for embed_dim, got \(3, 4, 5\)"
     ):
         encoder()(array(B, T, E - 1))
     with pytest.raises(ShapeError, match=r"TransformerDecoderLayer: expected memory of shape \(T, 6\)"):
@@ -192,7 +192,9 @@ def test_stacks_name_what_does_not_fit() -> None:
         nn.TransformerEncoder([])
     with pytest.raises(ShapeError, match="TransformerDecoder: expected layers of one size, got 4, 6"):
         nn.TransformerDecoder([nn.TransformerDecoderLayer(4, 2), nn.TransformerDecoderLayer(6, 2)])
-    with pytest.raises(ShapeError, match=r"TransformerEncoder: expected xs of shape \(T, 6\) .*, got \(3, 4, 5\)"):
+    with pytest.raises(
+        ShapeError, match=r"TransformerEncoder: expected xs of shape \(T, 6\) .* for embed_dim, got \(3, 4, 5\)"
+    ):
         encoder(xs[..., 1:])
     with pytest.raises(ShapeError, match=r"TransformerDecoderLayer: expected memory of shape \(T, 6\)"):
         decoder(xs, memory[..., 1:])

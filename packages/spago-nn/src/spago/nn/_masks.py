@@ -112,8 +112,15 @@ def booleans(mask: npt.ArrayLike, shape: tuple[int, ...], layer: str, name: str)
     return array
 
 
-def as_sequences_of(x: Operand, size: int, layer: str, name: str) -> Node:
+def as_sequences_of(x: Operand, size: int, layer: str, name: str, setting: str) -> Node:
     """Return sequences as one node (N, size) or (B, N, size).
+
+    Args:
+        x: The sequences.
+        size: Of their vectors.
+        layer: What messages begin with.
+        name: What the layer calls the sequences.
+        setting: What it calls the size.
 
     Raises:
         ShapeError: Names the layer and what was given.
@@ -121,7 +128,7 @@ def as_sequences_of(x: Operand, size: int, layer: str, name: str) -> Node:
     node = x if isinstance(x, Node) else ag.var(x)
     if node.ndim not in (2, 3) or node.shape[-1] != size:
         raise ShapeError(
-            f"{layer}: expected {name} of shape (T, {size}) or (B, T, {size}), got {node.shape}; "
+            f"{layer}: expected {name} of shape (T, {size}) or (B, T, {size}) for {setting}, got {node.shape}; "
             "features are the last axis"
         )
     return node

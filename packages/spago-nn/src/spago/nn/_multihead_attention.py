@@ -146,7 +146,7 @@ class MultiheadAttention(Module):
             ShapeError: When sizes do not agree.
             TypeError: When a mask is of another dtype.
         """
-        query = as_sequences_of(query, self.embed_dim, "MultiheadAttention", "query")
+        query = as_sequences_of(query, self.embed_dim, "MultiheadAttention", "query", "embed_dim")
         projections = self._projections(query, key, value, cache)
         keys = projections[-1].shape[-2]
         shape = (*query.shape[:-2], self.num_heads, query.shape[-2], keys)
@@ -177,12 +177,12 @@ class MultiheadAttention(Module):
             q, k, v = ag.split(self._project(query, 0, 3), 3, axis=-1)
             q = self._turned(q, start)
         else:
-            key = as_sequences_of(query if key is None else key, self.kdim, "MultiheadAttention", "key")
+            key = as_sequences_of(query if key is None else key, self.kdim, "MultiheadAttention", "key", "kdim")
             q = self._turned(self._project(query, 0, 1), start)
             if value is None and plain:
                 _check_pair(query, key, key)
                 return q, self._project(key, 1, 3)
-            value = as_sequences_of(key if value is None else value, self.vdim, "MultiheadAttention", "value")
+            value = as_sequences_of(key if value is None else value, self.vdim, "MultiheadAttention", "value", "vdim")
             _check_pair(query, key, value)
             k, v = self._project(key, 1, 2), self._project(value, 2, 3)
         k = self._turned(k, start)

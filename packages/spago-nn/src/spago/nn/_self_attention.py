@@ -96,13 +96,17 @@ class SelfAttention(Module):
             ShapeError: When sizes do not agree.
             TypeError: When a mask is of another dtype.
         """
-        xs = as_sequences_of(xs, self.input_size, "SelfAttention", "xs")
+        xs = as_sequences_of(xs, self.input_size, "SelfAttention", "xs", "input_size")
         q = self.query(xs)
         if cache is not None and cache.complete:
             k, v = cache.filled()
         else:
-            zs = xs if zs is None else as_sequences_of(zs, self.input_size, "SelfAttention", "zs")
-            values = zs if values is None else as_sequences_of(values, self.input_size, "SelfAttention", "values")
+            zs = xs if zs is None else as_sequences_of(zs, self.input_size, "SelfAttention", "zs", "input_size")
+            values = (
+                zs
+                if values is None
+                else as_sequences_of(values, self.input_size, "SelfAttention", "values", "input_size")
+            )
             k, v = self.key(zs), self.value(values)
             if cache is not None:
                 cache.extend(k, v)

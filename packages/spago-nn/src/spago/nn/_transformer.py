@@ -99,7 +99,7 @@ class TransformerEncoderLayer(Module):
 
         With lengths or key_mask, what stands in the padding is not looked at; results there mean nothing.
         """
-        x = as_sequences_of(xs, self.self_attn.embed_dim, "TransformerEncoderLayer", "xs")
+        x = as_sequences_of(xs, self.self_attn.embed_dim, "TransformerEncoderLayer", "xs", "embed_dim")
 
         def attend(x: Node) -> Node:
             y = self.self_attn(x, mask=mask, lengths=lengths, key_mask=key_mask, causal=causal, cache=cache)
@@ -230,8 +230,8 @@ class TransformerDecoderLayer(Module):
             cache: What earlier steps left, from `cache()`; filled.
         """
         size = self.self_attn.embed_dim
-        x = as_sequences_of(xs, size, "TransformerDecoderLayer", "xs")
-        memory = as_sequences_of(memory, size, "TransformerDecoderLayer", "memory")
+        x = as_sequences_of(xs, size, "TransformerDecoderLayer", "xs", "embed_dim")
+        memory = as_sequences_of(memory, size, "TransformerDecoderLayer", "memory", "embed_dim")
         own, other = cache or (None, None)
 
         def attend(x: Node) -> Node:

@@ -74,7 +74,7 @@ class TransformerEncoder(Module):
             causal: Whether a step sees only those up to its own.
             cache: What earlier steps left, from `cache()`; filled.
         """
-        x = as_sequences_of(xs, _size(self), "TransformerEncoder", "xs")
+        x = as_sequences_of(xs, _size(self), "TransformerEncoder", "xs", "embed_dim")
         settings: Any = {"mask": mask, "lengths": lengths, "key_mask": key_mask, "causal": causal}
         for layer, own in zip(self.layers, _caches(self, cache), strict=True):
             x = layer(x, **settings, cache=own)
@@ -145,7 +145,7 @@ class TransformerDecoder(Module):
             memory_lengths: The numbers of real steps of memory, shape (B,).
             cache: What earlier steps left, from `cache()`; filled.
         """
-        x = as_sequences_of(xs, _size(self), "TransformerDecoder", "xs")
+        x = as_sequences_of(xs, _size(self), "TransformerDecoder", "xs", "embed_dim")
         memory = memory if isinstance(memory, Node) else ag.var(memory)
         settings: Any = {"mask": mask, "lengths": lengths, "causal": causal}
         settings |= {"memory_mask": memory_mask, "memory_lengths": memory_lengths}
