@@ -1,11 +1,12 @@
 """A missing add-on names the command that installs it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from spago.mat.addons import require
+from spago.mat.addons import mimebundle, require
 
 
 def test_what_is_installed_is_returned() -> None:
@@ -54,3 +55,16 @@ def test_an_error_inside_an_installed_module_goes_through(
     with pytest.raises(error) as caught:
         require("broken_addon", install="x", purpose="test")
     assert "pip install" not in str(caught.value)
+
+
+def test_a_notebook_shows_the_text_and_what_an_add_on_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drawing:
+        @staticmethod
+        def mimebundle(shown: object) -> dict[str, str]:
+            return {"image/svg+xml": f"<svg>{shown}</svg>"} if shown == 3 else {"1": str(1 / 0)}
+
+    monkeypatch.setitem(sys.modules, "spago.graphviz", Drawing)
+    assert mimebundle(3) == {"text/plain": "3", "image/svg+xml": "<svg>3</svg>"}
+    assert mimebundle(4) == {"text/plain": "4"}
+    monkeypatch.setitem(sys.modules, "spago.graphviz", None)
+    assert mimebundle(3) == {"text/plain": "3"}

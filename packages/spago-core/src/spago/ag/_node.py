@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spago.mat import Array, ShapeError
+from spago.mat.addons import mimebundle
 
 if TYPE_CHECKING:
     from spago.ag._queue import QueuedValue
@@ -193,6 +194,9 @@ class Node:
         label = f" {self.name!r}" if self.name else ""
         grad = ", requires_grad" if self.requires_grad else ""
         return f"<{type(self).__name__}{label} {self.dtype}{self.shape}{grad}: {summary}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle(self)
 
     if TYPE_CHECKING:  # Python's operators on nodes; _syntax.py says what each of them is.
         T: Node

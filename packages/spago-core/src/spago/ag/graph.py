@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spago import mat
 from spago.ag._node import Constant, GraphError, Node, Operator, ReleasedOperator
 from spago.ag._time_steps import TimeStepHandler
+from spago.mat.addons import mimebundle
 
 
 class Graph:
@@ -80,6 +83,9 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph: nodes {len(self.nodes)}, edges {sum(map(len, self.edges.values()))}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle(self)
 
     def id_of(self, node: Node) -> int:
         """Return the id of a node.

@@ -38,3 +38,20 @@ def require(*modules: str, install: str, purpose: str) -> ModuleType:
     raise ModuleNotFoundError(
         f"{purpose}: expected the module {wanted}, which is not installed; run: pip install {install}", name=modules[0]
     )
+
+
+def mimebundle(shown: object) -> dict[str, str]:
+    """Return what a notebook shows of an object, by MIME type: its repr, and a picture if spago-graphviz is installed.
+
+    Never raises on account of the picture: an error would hide what the reader looks for.
+
+    Examples:
+        >>> mimebundle([1, 2])
+        {'text/plain': '[1, 2]'}
+    """
+    bundle = {"text/plain": repr(shown)}
+    try:
+        picture: dict[str, str] = importlib.import_module("spago.graphviz").mimebundle(shown)
+    except Exception:  # also from inside of spago-graphviz: its faults are not those of what is shown
+        return bundle
+    return bundle | picture

@@ -1,8 +1,8 @@
 """Pictures of computation graphs.
 
 Any node can be drawn with all that it was computed from: operators as ovals, leaves as boxes, blue for what was given,
-orange for what is learned, grey for constants, green for results, red for what holds NaN or Inf. Once this package is
-imported, results and graphs show themselves in notebooks.
+orange for what is learned, grey for constants, green for results, red for what holds NaN or Inf. Where this package is
+installed, results, graphs and models show themselves in notebooks.
 
 Examples:
     >>> from spago import ag, graphviz
@@ -15,7 +15,7 @@ Examples:
 
 from spago.graphviz._model import model
 from spago.graphviz._networkx import to_networkx
-from spago.graphviz._notebook import show_in_notebooks
+from spago.graphviz._notebook import mimebundle
 from spago.graphviz._options import Options
 from spago.graphviz._picture import Drawable, Picture, encode, render, show, to_dot, to_html, to_mermaid
 from spago.graphviz._render import DrawingError, NoRendererError
@@ -27,6 +27,7 @@ __all__ = [
     "Options",
     "Picture",
     "encode",
+    "mimebundle",
     "model",
     "render",
     "show",
@@ -35,5 +36,3 @@ __all__ = [
     "to_mermaid",
     "to_networkx",
 ]
-
-show_in_notebooks()

@@ -92,18 +92,16 @@ class Picture:
     def __repr__(self) -> str:
         return f"<Picture of {len(self._graph)} nodes, {len(self._view.boxes)} of them drawn>"
 
-    def mimebundle(self) -> dict[str, str]:
-        """Return what a notebook can show, by MIME type: the drawing, or the diagram where nothing can draw it."""
-        bundle = {"text/plain": repr(self)}
+    def drawing(self) -> dict[str, str]:
+        """Return what a notebook can draw, by MIME type: the drawing, or the diagram where nothing can draw it."""
         try:
-            bundle["image/svg+xml"] = self.svg
+            return {"image/svg+xml": self.svg}
         except (NoRendererError, DrawingError, OSError):
             # A notebook must go on; it has its own way to draw this.
-            bundle["text/vnd.mermaid"] = self.mermaid
-        return bundle
+            return {"text/vnd.mermaid": self.mermaid}
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return self.mimebundle()
+        return {"text/plain": repr(self)} | self.drawing()
 
 
 def to_dot(nodes: Drawable, **options: Unpack[Options]) -> str:

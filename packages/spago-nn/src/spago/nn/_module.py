@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spago import ag
 from spago.mat import Array
+from spago.mat.addons import mimebundle
 from spago.nn._param import Buffer, Param, Trainable
 
 
@@ -248,6 +249,9 @@ class Module:
 
     def __repr__(self) -> str:
         return "\n".join(_tree(self, "", set()))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle(self)
 
 
 def _walk(root: Module, prefix: str = "", *, every_path: bool = False) -> Iterator[tuple[str, Any]]:
