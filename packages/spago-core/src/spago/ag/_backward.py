@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,13 @@ import numpy.typing as npt
 from spago.ag._anomaly import check_gradient
 from spago.ag._gradients import Parts, RowGradient, RowSelections, Scatter, sum_to_shape
 from spago.ag._modes import mode
-from spago.ag._node import GraphError, Node, Operator, ReleasedOperator, Variable
+from spago.ag._node import LOCK, GraphError, Node, Operator, ReleasedOperator, Variable
 from spago.ag._queue import await_value, worth_queueing
 from spago.ag._threads import Task, line
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import Array, ShapeError
 
-ndarray = np.ndarray
+ndarray: Any = np.ndarray
 
 
 def backward(
@@ -131,14 +131,17 @@ def _cut(time_steps: TimeStepHandler | None, back_steps: int | None) -> float:
     return time_steps.start_of(time_steps.current - back_steps + 1)
 
 
+Visit: TypeAlias = tuple[int, Any]
+"""An operator whose turn will come, behind its creation number negated."""
+
+
 class _Pass:
     """One backward pass: the gradients that have arrived at nodes and have not been passed on yet.
 
     Attributes:
         gradients: By node. When all operators have passed theirs on, what is left are those of the leaves.
         owned: The nodes whose gradient is an array of this pass alone, which can be added to in place.
-        operators: The operators among the nodes, by creation number, negated: the latest comes first.
-        heap: These numbers.
+        heap: The operators among the nodes, behind their creation numbers negated: the latest comes first.
         kept: Gradients that nodes asked to keep, or at which the pass is cut off.
         used: The operators whose gradients from `acc_grad` went into this pass.
     """
@@ -146,8 +149,7 @@ class _Pass:
     def __init__(self) -> None:
         self.gradients: dict[Any, Any] = {}
         self.owned: set[Any] = set()
-        self.operators: dict[int, Any] = {}
-        self.heap: list[int] = []
+        self.heap: list[Visit] = []
         self.kept: list[tuple[Any, Any]] = []
         self.used: list[Any] = []
 
@@ -163,25 +165,25 @@ class _Pass:
             self.propagate(cut, heappop)
             return
 
-        def noting_pop(heap: list[int]) -> int:
-            number = heappop(heap)
-            note(self.operators[number])
-            return number
+        def noting_pop(heap: list[Visit]) -> Visit:
+            visit = heappop(heap)
+            note(visit[1])
+            return visit
 
         try:
             self.propagate(cut, noting_pop)
         finally:
             note(None)
 
-    def propagate(self, cut: float, pop: Callable[[list[int]], int]) -> None:  # noqa: PLR0912 - one loop, for its speed
+    def propagate(self, cut: float, pop: Callable[[list[Visit]], Visit]) -> None:  # noqa: PLR0912, PLR0915 - in line, for its speed
         """Run the pullbacks in the order in which `pop` takes operators from the heap."""
-        gradients, owned, operators, heap = self.gradients, self.owned, self.operators, self.heap
+        gradients, owned, heap = self.gradients, self.owned, self.heap
         watched = mode.anomaly
         large = float("inf") if watched else line.large
         pullbacks: Any
         d: Any
         while heap:
-            node = operators.pop(pop(heap))
+            _, node = pop(heap)
             g = gradients.pop(node)
             if node._held is not None:
                 g = g.result() if type(g) is Task else g
@@ -229,8 +231,7 @@ class _Pass:
                 if fresh:
                     owned.add(operand)
                 if isinstance(operand, Operator):
-                    operators[-operand.number] = operand
-                    heappush(heap, -operand.number)
+                    heappush(heap, (-operand.number, operand))
 
     def queue(self, node: Operator, g: Any) -> None:
         """Let other threads run the pullbacks of a large element-wise result."""
@@ -244,8 +245,7 @@ class _Pass:
     def visit(self, node: Any) -> None:
         """Have the pullbacks of an operator run when its turn comes; a leaf is at the end of its way."""
         if isinstance(node, Operator):
-            self.operators[-node.number] = node
-            heappush(self.heap, -node.number)
+            heappush(self.heap, (-node.number, node))
 
     def add(self, node: Any, d: Any) -> None:
         """Add d to what has arrived at node so far."""
@@ -318,13 +318,14 @@ class _Pass:
         if not {ndarray}.issuperset(map(type, self.gradients.values())):
             for leaf, g in self.gradients.items():
                 self.gradients[leaf] = self.finished(leaf, g)
-        for leaf, g in self.gradients.items():
-            if type(g) is RowGradient:
-                leaf._receive_rows(g)
-            elif isinstance(leaf, Variable):
-                leaf._receive(g, leaf in self.owned)
-            else:
-                leaf.acc_grad(g)
+        with LOCK:
+            for leaf, g in self.gradients.items():
+                if type(g) is RowGradient:
+                    leaf._receive_rows(g)
+                elif isinstance(leaf, Variable):
+                    leaf._receive(g, leaf in self.owned)
+                else:
+                    leaf.acc_grad(g)
         for node in self.used:
             node._held.seed = None
         for node, g in self.kept:

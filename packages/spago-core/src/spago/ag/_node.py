@@ -27,8 +27,8 @@ JointPullback: TypeAlias = Callable[[Any, tuple[bool, ...]], tuple[Any, ...]]
 numbers = itertools.count()
 """Creation numbers. An operator is created after its operands, so descending order is a right order for backward."""
 
-LOCKS = tuple(threading.Lock() for _ in range(16))
-"""Nodes share a few locks instead of having one each: a lock is held only while two arrays are added."""
+LOCK = threading.RLock()
+"""Held while a node gets its value or gradient from one of several threads: a moment, or the sum of two gradients."""
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -294,16 +294,16 @@ class Variable(Node):
             ShapeError: When grad has not the shape of the value.
         """
         if self.requires_grad:
-            self._receive(self._as_gradient(grad), False)
+            with LOCK:
+                self._receive(self._as_gradient(grad), False)
 
     def _receive(self, grad: Array, owned: bool) -> None:
-        """Add a gradient that is known to fit; an owned one may be kept without a copy."""
-        with LOCKS[id(self) >> 6 & 15]:
-            if self._grad is None:
-                self._grad = grad if owned else grad.copy()
-            else:
-                # Not in place: whoever read `grad` before keeps what was read.
-                self._grad = self._grad + grad if self._grad.ndim else np.asarray(self._grad + grad)
+        """Add a gradient that is known to fit, while LOCK is held; an owned one may be kept without a copy."""
+        if self._grad is None:
+            self._grad = grad if owned else grad.copy()
+        else:
+            # Not in place: whoever read `grad` before keeps what was read.
+            self._grad = self._grad + grad if self._grad.ndim else np.asarray(self._grad + grad)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

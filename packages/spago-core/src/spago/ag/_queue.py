@@ -11,7 +11,7 @@ import numpy as np
 
 from spago.ag._anomaly import caller
 from spago.ag._modes import mode
-from spago.ag._node import LOCKS, VALUE, GraphError, Node, Operator, numbers
+from spago.ag._node import LOCK, VALUE, GraphError, Node, Operator, numbers
 from spago.ag._threads import Task, line
 from spago.mat import Array
 
@@ -75,7 +75,7 @@ def await_value(node: Any) -> Array:
     waiting = node._pullbacks
     if type(waiting) is QueuedValue:
         value, pullbacks = waiting.task.result()
-        with LOCKS[id(node) >> 6 & 15]:
+        with LOCK:
             if type(node._pullbacks) is QueuedValue:
                 VALUE.__set__(node, value)
                 node._pullbacks = pullbacks if node.requires_grad else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy.typing as npt
@@ -10,9 +9,6 @@ import numpy.typing as npt
 from spago.ag import RowGradient
 from spago.mat import Array
 from spago.nn._param import Param
-
-_LOCK = threading.Lock()
-"""One for all: it is held only while two gradients are added."""
 
 
 class SparseParam(Param):
@@ -83,22 +79,20 @@ class SparseParam(Param):
             self._grad = RowGradient(rows.rows, rows.values.astype(dtype, copy=False), rows.shape)
 
     def _receive(self, grad: Array, owned: bool) -> None:
-        with _LOCK:
-            held = self._grad
-            if isinstance(held, RowGradient):
-                grad, owned = grad.copy(), True
-                held.add_to(grad)
-                self._grad = None
-            super()._receive(grad, owned)
+        held = self._grad
+        if isinstance(held, RowGradient):
+            grad, owned = grad.copy(), True
+            held.add_to(grad)
+            self._grad = None
+        super()._receive(grad, owned)
 
     def _receive_rows(self, grad: RowGradient) -> None:
-        """Add a gradient that is zero but for some rows."""
-        with _LOCK:
-            held = self._grad
-            if held is None or isinstance(held, RowGradient):
-                self._grad = grad if held is None else held + grad
-            else:
-                # Not in place: whoever read `grad` before keeps what was read.
-                total = held.copy()
-                grad.add_to(total)
-                self._grad = total
+        """Add a gradient that is zero but for some rows, while the lock of gradients is held."""
+        held = self._grad
+        if held is None or isinstance(held, RowGradient):
+            self._grad = grad if held is None else held + grad
+        else:
+            # Not in place: whoever read `grad` before keeps what was read.
+            total = held.copy()
+            grad.add_to(total)
+            self._grad = total
