@@ -34,7 +34,7 @@ our_threads = partial(with_threads, set_threads=ag.set_num_threads, get_threads=
 
 
 @workload(
-    f"{BRANCHES} independent branches of {DEPTH} tanh on {{n}}×{{n}}, forward and backward, 2 threads",
+    f"{BRANCHES} independent branches of {DEPTH} GELU on {{n}}×{{n}}, forward and backward, 2 threads",
     cases=[dict(n=512), dict(n=1024)],
     goals={"spago, 1 thread": 1.5},
 )
@@ -53,7 +53,7 @@ def branching(xs: Array) -> Run:
             leaf.zero_grad()
             y: ag.Node = leaf
             for _ in range(DEPTH):
-                y = ag.tanh(y)
+                y = ag.gelu(y)
             ys.append(y)
         ag.backward_many(ys)
         return [*(y.value for y in ys), *(leaf.grad for leaf in leaves)]
@@ -83,7 +83,7 @@ def _(xs: Array) -> Run:
             leaf.grad = None
             y: Any = leaf
             for _ in range(DEPTH):
-                y = torch.tanh(y)
+                y = torch.nn.functional.gelu(y)
             ys.append(y)
         torch.autograd.backward(ys, [torch.ones_like(y) for y in ys])
         return [*ys, *(leaf.grad for leaf in leaves)]

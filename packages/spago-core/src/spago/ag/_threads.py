@@ -14,8 +14,13 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
+from spago.mat import piece_size
+
 LARGE = 512 * 1024
 """Bytes from which on a function of each element is worth a task: putting it in line and taking it up costs 20 µs."""
+
+PIECE = 1 << 18
+"""Elements that a task works on at a time, where a formula is computed in pieces."""
 
 LARGE_SUM = 8 * LARGE
 """Bytes from which on a sum or product is: the time for these is that of reading and writing memory."""
@@ -41,6 +46,7 @@ class Task:
         self._error: BaseException | None = None
         # A worker has its own settings of NumPy's error handling: it must use those of the thread that asked.
         self._context = copy_context()
+        self._context.run(piece_size.set, PIECE)
         line.put(self)
 
     def result(self) -> Any:

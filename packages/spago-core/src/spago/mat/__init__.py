@@ -20,6 +20,7 @@ from spago.mat._linear_algebra import lu, normalize, pivot_row
 from spago.mat._lstm import LSTMSteps, lstm_backward, lstm_forward
 from spago.mat._normalization import RowScales, RowScaling, scale_rows, scale_rows_backward
 from spago.mat._packing import Packing, check_lengths
+from spago.mat._pieces import piece_size
 from spago.mat._printing import format, format_number, to_string
 from spago.mat._sigmoid import log_sigmoid, mish, mish_grad, sigmoid, softplus
 from spago.mat._softmax import log_softmax, logsumexp, softmax
@@ -76,6 +77,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "ones",
+    "piece_size",
     "pivot_row",
     "rand",
     "read_matrix",

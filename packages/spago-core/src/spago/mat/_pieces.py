@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
@@ -12,6 +13,13 @@ P = ParamSpec("P")
 
 _PIECE = 1 << 14
 """Elements of a piece: its few temporary arrays fit the second-level cache."""
+
+piece_size = ContextVar("piece_size", default=_PIECE)
+"""Elements of a piece in the current context.
+
+Threads that work side by side need larger ones: between two operations each needs the interpreter for a moment, and to
+wait for it can cost as much as an operation on a small piece.
+"""
 
 
 def in_pieces(formula: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Array, P], Array]:
@@ -26,11 +34,11 @@ def in_pieces(formula: Callable[Concatenate[Array, P], Array]) -> Callable[Conca
     def in_pieces_of(x: Array, /, *args: P.args, **kwargs: P.kwargs) -> Array:
         if x.ndim and x.size <= _PIECE:
             return formula(x, *args, **kwargs)
-        flat = x.reshape(-1)
+        flat, size = x.reshape(-1), piece_size.get()
         others = [_flattened(argument, x) for argument in args]
         y = np.empty_like(flat)
-        for start in range(0, flat.size, _PIECE):
-            piece = slice(start, start + _PIECE)
+        for start in range(0, flat.size, size):
+            piece = slice(start, start + size)
             cut: Any = (_cut(argument, flat, piece) for argument in others)
             y[piece] = formula(flat[piece], *cut, **kwargs)
         return y.reshape(x.shape)
