@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -35,8 +36,8 @@ def in_browser(page: str, folder: Path, action: str = "") -> str:
     text = page.replace("<style>", f"{errors}<style>", 1).replace("</body>", f"<script>{action}</script></body>")
     path.write_text(text, encoding="utf-8")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,700", "--dump-dom"]
-    profile = f"--user-data-dir={folder / 'profile'}"
-    done = subprocess.run([*command, profile, path.as_uri()], capture_output=True, timeout=100, check=True)
+    files = [f"--user-data-dir={folder / 'profile'}", f"--screenshot={folder / 'page.png'}"]
+    done = subprocess.run([*command, *files, path.as_uri()], capture_output=True, timeout=100, check=True)
     shown = done.stdout.decode()
     assert "<title>Graph</title>" in shown
     return shown.partition('<script type="application/json"')[0].partition("<svg")[2]
@@ -122,6 +123,82 @@ def test_the_wheel_zooms(tmp_path: Path) -> None:
         for action in ("", wheel)
     ]
     assert scales[1] == pytest.approx(scales[0] * np.e, rel=1e-3)
+
+
+@needs_browser
+def test_dragging_moves_the_picture(tmp_path: Path) -> None:
+    events = [("pointerdown", 100, 100), ("pointermove", 130, 90), ("pointermove", 160, 50), ("pointerup", 160, 50)]
+    drag = "".join(
+        f'svg.dispatchEvent(new PointerEvent("{kind}", {{clientX: {x}, clientY: {y}, bubbles: true}}));'
+        for kind, x, y in events
+    )
+    after = drag + 'svg.dispatchEvent(new PointerEvent("pointermove", {clientX: 900, clientY: 900, bubbles: true}));'
+    places = []
+    for action in ("", drag, after):
+        shown = in_browser(graphviz.to_html(attention()[0]), tmp_path, action)
+        places.append([float(x) for x in re.findall(r"translate\(([-\d.]+),([-\d.]+)\)", shown)[0]])
+    assert np.subtract(places[1], places[0]).tolist() == pytest.approx([60, -50])
+    assert places[2] == places[1]
+
+
+def chain(steps: int) -> ag.Node:
+    h: ag.Node = ag.var(np.zeros(2), name="h0")
+    w = ag.var(np.eye(2), name="w")
+    for t in range(steps):
+        h = ag.tanh(w @ h + ag.var(np.ones(2), name=f"x{t}"))
+    return h
+
+
+@needs_browser
+def test_of_ten_thousand_nodes_the_browser_is_given_those_that_can_be_seen(tmp_path: Path) -> None:
+    shown = in_browser(graphviz.to_html(chain(2_500)), tmp_path)
+    assert 10 < shown.count('class="box"') < 100
+    assert 'data-name="x2499"' in shown
+    assert 'data-name="h0"' not in shown
+
+
+@needs_browser
+def test_what_is_far_away_is_painted_and_can_be_clicked(tmp_path: Path) -> None:
+    """There is no element for any box, and yet the one under the pointer tells what it is."""
+    aim = """show(shapes.boxes.find(item => item.box.name === "x1000"), 0.05, {w: 0, h: 0});
+        svg.dispatchEvent(new MouseEvent("click", {clientX: svg.clientWidth / 2, clientY: svg.clientHeight / 2}));
+        untouched = false;"""
+    shown = in_browser(graphviz.to_html(chain(2_500)), tmp_path, aim)
+    assert shown.count('class="box"') == 0
+    assert "<h2>x1000</h2>" in shown
+    assert ink(tmp_path) > 0.01
+
+
+def ink(folder: Path) -> float:
+    """Return how much of the picture that was taken of the page is not white."""
+    return float(np.mean(plt.imread(folder / "page.png")[..., :3].min(axis=-1) < 0.95))
+
+
+@needs_browser
+def test_the_page_as_it_is_seen(tmp_path: Path) -> None:
+    y, layer = attention()
+    in_browser(graphviz.to_html(y, names=layer), tmp_path)
+    pixels = plt.imread(tmp_path / "page.png")[..., :3]
+    # Orange, blue and green boxes are on it.
+    for color in ("ffedd5", "dbeafe", "dcfce7"):
+        rgb = np.frombuffer(bytes.fromhex(color), np.uint8) / 255
+        assert np.mean(np.abs(pixels - rgb).max(axis=-1) < 0.01) > 0.002, color
+    assert ink(tmp_path) > 0.04
+
+
+@needs_browser
+def test_many_modules_are_folded_at_first_and_open_at_a_click(tmp_path: Path) -> None:
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(200)])
+    page = graphviz.to_html(model(ag.var(np.ones(2, np.float32), name="x")), names=model)
+    assert 'data-name="bias"' not in in_browser(page, tmp_path)
+    assert 'data-name="bias"' in in_browser(page, tmp_path, click("199"))
+
+
+@needs_browser
+def test_what_goes_on_from_layer_to_layer_is_dashed(tmp_path: Path) -> None:
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(12)])
+    page = graphviz.to_html(model(ag.var(np.ones(2, np.float32), name="x")), names=model, max_nodes=6)
+    assert in_browser(page, tmp_path).count("stroke-dasharray") == 1
 
 
 @needs_browser

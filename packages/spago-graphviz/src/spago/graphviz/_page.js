@@ -1,6 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
-const svg = document.getElementById("graph"), panel = document.getElementById("panel");
+const svg = document.getElementById("graph"), sheet = document.getElementById("sheet"), panel = document.getElementById("panel");
 const GAP = 22, RANK = 46, PAD = 14, HEAD = 24;
 const across = data.direction === "TB" || data.direction === "BT";
 const make = (tag, attributes, parent, text) => {
@@ -36,7 +36,23 @@ const shown = item => {  // the item itself, or the outermost folded frame aroun
   return result;
 };
 const path = item => { const all = []; for (let i = item; i; i = i.parent) all.unshift(i); return all; };
+const least = (items, value, start) => { let result = start; for (const i of items) result = Math.min(result, value(i)); return result; };
 const clip = text => text.length > 48 ? text.slice(0, 30) + " … " + text.slice(-14) : text;
+
+// Which lines matter to the layout of which frame, and between which of its items: the innermost around both ends.
+function byFrame(lines) {
+  const found = new Map();
+  for (const [a, b] of lines) {
+    const pa = path(a), pb = path(b);
+    let depth = 1;
+    while (pa[depth] && pa[depth] === pb[depth]) depth++;
+    if (!pa[depth] || !pb[depth]) continue;
+    const frame = pa[depth - 1];
+    if (!found.has(frame)) found.set(frame, []);
+    found.get(frame).push([pa[depth], pb[depth]]);
+  }
+  return found;
+}
 
 // Each frame is laid out by itself: ranks by the longest way, places in a rank by the neighbours' places.
 function layout(frame, lines) {
@@ -50,11 +66,7 @@ function layout(frame, lines) {
     }
   }
   const next = new Map(frame.items.map(i => [i, new Set()])), before = new Map(frame.items.map(i => [i, new Set()]));
-  for (const [a, b] of lines) {
-    const pa = path(a), pb = path(b), depth = pa.indexOf(frame) + 1;
-    const x = pa[depth], y = pb[depth];
-    if (depth && pb[depth - 1] === frame && x && y && x !== y) { next.get(x).add(y); before.get(y).add(x); }
-  }
+  for (const [x, y] of lines.get(frame) || []) { next.get(x).add(y); before.get(y).add(x); }
   // A way back, as modules that are used twice have it, does not count.
   const state = new Map(), order = [];
   for (const start of frame.items) {
@@ -63,15 +75,15 @@ function layout(frame, lines) {
     state.set(start, 1);
     while (stack.length) {
       const [item, rest] = stack[stack.length - 1];
-      if (!rest.length) { state.set(item, 2); order.unshift(item); stack.pop(); continue; }
+      if (!rest.length) { state.set(item, 2); order.push(item); stack.pop(); continue; }
       const to = rest.pop();
       if (state.get(to) === 1) { next.get(item).delete(to); before.get(to).delete(item); }
       else if (!state.has(to)) { state.set(to, 1); stack.push([to, [...next.get(to)]]); }
     }
   }
-  for (const item of order) item.rank = Math.max(0, ...[...before.get(item)].map(i => i.rank + 1));
-  for (const item of [...order].reverse())  // what has no operands stands next to what uses it
-    if (!before.get(item).size && next.get(item).size) item.rank = Math.min(...[...next.get(item)].map(i => i.rank)) - 1;
+  for (const item of order.reverse()) item.rank = -least(before.get(item), i => -i.rank - 1, 0);
+  for (const item of order.reverse())  // what has no operands stands next to what uses it
+    if (!before.get(item).size && next.get(item).size) item.rank = least(next.get(item), i => i.rank, Infinity) - 1;
   const ranks = [];
   for (const item of frame.items) (ranks[item.rank] = ranks[item.rank] || []).push(item);
   const size = item => across ? item.w : item.h, depthOf = item => across ? item.h : item.w;
@@ -91,13 +103,13 @@ function layout(frame, lines) {
       for (const item of rank) item.at += shift;
     }
   }
-  const least = Math.min(...frame.items.map(i => i.at), Infinity);
+  const top = least(frame.items, i => i.at, Infinity);
   let start = 0, width = 0;
   for (const rank of ranks) {
     if (!rank) continue;
     const deep = Math.max(...rank.map(depthOf));
     for (const item of rank) {
-      const a = start + (deep - depthOf(item)) / 2, b = item.at - least;
+      const a = start + (deep - depthOf(item)) / 2, b = item.at - top;
       [item.x, item.y] = across ? [b + PAD, a + PAD + HEAD] : [a + PAD, b + PAD + HEAD];
       width = Math.max(width, b + size(item));
     }
@@ -108,55 +120,127 @@ function layout(frame, lines) {
   frame.h = (across ? length : width) + 2 * PAD + HEAD;
 }
 
-const place = item => path(item).reduce(([x, y], i) => [x + (i.x || 0), y + (i.y || 0)], [0, 0]);
+// What is on the page, in the coordinates of the graph: made anew when something is folded or opened.
+let shapes = {frames: [], boxes: [], lines: []};
 
 function draw() {
   const seen = new Map();
+  let count = 0;
+  const number = new Map();
+  const numbered = item => { if (!number.has(item)) number.set(item, count++); return number.get(item); };
   for (const line of data.lines) {
     const a = shown(leaves.get(line.source)), b = shown(leaves.get(line.target));
     if (a === b && (a.items || line.source !== line.target)) continue;
-    if (!a.number) a.number = draw.count = (draw.count || 0) + 1;
-    if (!b.number) b.number = draw.count = (draw.count || 0) + 1;
-    seen.set(a.number + ">" + b.number, [a, b, line.label]);
+    const key = numbered(a) + ">" + numbered(b), before = seen.get(key);
+    seen.set(key, [a, b, line.label, line.again && (!before || before[3])]);
   }
   const lines = [...seen.values()];
-  root.x = root.y = 0;
-  layout(root, lines);
-  const view = svg.querySelector("#view");
-  view.replaceChildren();
-  // Lines go over frames and behind boxes, so that all text can be read.
-  const [below, between, above] = [0, 0, 0].map(() => make("g", {}, view));
-  drawFrame(root, below, above);
-  for (const [a, b, label] of lines) drawLine(a, b, label, between);
+  root.x = root.y = root.left = root.top = 0;
+  layout(root, byFrame(lines.filter(line => !line[3])));
+  shapes = {frames: [], boxes: [], lines: []};
+  spread(root);
+  for (const [a, b, label, again] of lines) shapes.lines.push(curve(a, b, label, again));
+  paint(true);
 }
 
-function drawLine(a, b, label, parent) {
-  const [ax, ay] = place(a), [bx, by] = place(b);
-  const from = across ? [ax + a.w / 2, ay + a.h] : [ax + a.w, ay + a.h / 2];
-  const to = across ? [bx + b.w / 2, by] : [bx, by + b.h / 2];
+function spread(frame) {
+  for (const item of frame.items) {
+    item.left = frame.left + item.x;
+    item.top = frame.top + item.y;
+    const open = item.items && !item.folded;
+    (open ? shapes.frames : shapes.boxes).push(item);
+    if (open) spread(item);
+  }
+}
+
+function curve(a, b, label, again) {
+  const from = across ? [a.left + a.w / 2, a.top + a.h] : [a.left + a.w, a.top + a.h / 2];
+  const to = across ? [b.left + b.w / 2, b.top] : [b.left, b.top + b.h / 2];
   const bend = Math.max(18, Math.abs(across ? to[1] - from[1] : to[0] - from[0]) / 2);
   const c1 = across ? [from[0], from[1] + bend] : [from[0] + bend, from[1]];
   const c2 = across ? [to[0], to[1] - bend] : [to[0] - bend, to[1]];
-  make("path", {d: `M${from}C${c1} ${c2} ${to}`, class: "line", "marker-end": "url(#arrow)"}, parent);
+  const xs = [from[0], to[0], c1[0], c2[0]], ys = [from[1], to[1], c1[1], c2[1]];
+  const left = Math.min(...xs), top = Math.min(...ys);
+  return {from, to, c1, c2, label, again, left, top, w: Math.max(...xs) - left, h: Math.max(...ys) - top};
+}
+
+// The browser is given no more elements than it can move smoothly: those around what is seen, with a margin. If these are
+// too many, a picture of them is painted below instead, and text is left to a closer look.
+const MOST = 500, MOST_LINES = 1500;
+let painted = null;
+
+function paint(anew) {
+  const view = svg.querySelector("#view"), {clientWidth: width, clientHeight: height} = svg;
+  const part = margin => ({left: (-margin * width - x0) / scale, top: (-margin * height - y0) / scale,
+    right: ((1 + margin) * width - x0) / scale, bottom: ((1 + margin) * height - y0) / scale});
+  const now = part(0), wide = part(0.7);
+  const within = area => item => item.left < area.right && item.left + item.w > area.left
+    && item.top < area.bottom && item.top + item.h > area.top;
+  const inside = painted && painted.left <= now.left && painted.right >= now.right
+    && painted.top <= now.top && painted.bottom >= now.bottom && scale < 2 * painted.scale && scale > painted.scale / 2;
+  if (anew || !inside || painted.canvas) {
+    const boxes = shapes.boxes.filter(within(wide)), lines = shapes.lines.filter(within(wide));
+    const near = boxes.length <= MOST, canvas = !near || lines.length > MOST_LINES;
+    const frames = shapes.frames.filter(within(wide)).slice(0, MOST);
+    if (anew || !inside || near !== painted.near) {
+      view.replaceChildren();
+      // Lines go over frames and behind boxes, so that all text can be read.
+      const [below, between, above] = [0, 0, 0].map(() => make("g", {}, view));
+      for (const frame of frames) drawItem(frame, below, canvas);
+      if (!canvas) for (const line of lines) drawLine(line, between);
+      if (near) for (const box of boxes) drawItem(box, above);
+      painted = {...wide, near, canvas, scale};
+    }
+    background(canvas, lines, near ? [] : boxes, canvas ? frames : []);
+  }
+  view.setAttribute("transform", `translate(${x0},${y0}) scale(${scale})`);
+}
+
+function background(used, lines, boxes, frames) {
+  const {clientWidth: width, clientHeight: height} = svg, ratio = window.devicePixelRatio || 1;
+  if (!used) { if (sheet.width) sheet.width = 0; return; }
+  sheet.width = width * ratio;
+  sheet.height = height * ratio;
+  const pen = sheet.getContext("2d");
+  pen.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x0, ratio * y0);
+  pen.lineWidth = Math.max(1, 0.5 / scale);
+  for (const frame of frames) { pen.fillStyle = "#f3f4f6"; pen.fillRect(frame.left, frame.top, frame.w, frame.h); }
+  pen.strokeStyle = lines.length > MOST_LINES ? "#9ca3af55" : "#6b728099";
+  pen.beginPath();
+  for (const {from, to, c1, c2} of lines) { pen.moveTo(...from); pen.bezierCurveTo(...c1, ...c2, ...to); }
+  pen.stroke();
+  for (const item of boxes) {
+    const [fill, border] = item.items ? data.folded : item.box.colors, small = item.h * scale < 4;
+    pen.fillStyle = small ? border : fill;
+    pen.fillRect(item.left, item.top, item.w, item.h);
+    pen.strokeStyle = border;
+    if (!small) pen.strokeRect(item.left, item.top, item.w, item.h);
+  }
+}
+
+function drawLine({from, to, c1, c2, label, again}, parent) {
+  const look = again ? {"stroke-dasharray": "5 4"} : {};
+  make("path", {d: `M${from}C${c1} ${c2} ${to}`, class: "line", "marker-end": "url(#arrow)", ...look}, parent);
   if (label) make("text", {x: (from[0] + to[0]) / 2, y: (from[1] + to[1]) / 2 - 4, class: "small"}, parent, label);
 }
 
-function drawFrame(frame, below, above) {
-  for (const item of frame.items) {
-    const [x, y] = place(item), open = item.items && !item.folded, box = item.box;
-    const group = make("g", {class: item.items ? "frame" : "box", tabindex: 0, role: "button"}, open ? below : above);
-    const round = open || item.items ? 10 : box.oval ? Math.min(item.h, item.w) / 2 : 3;
-    const [fill, border] = item.items ? open ? ["#f3f4f6aa", "#d1d5db"] : data.folded : box.colors;
-    make("rect", {x, y, width: item.w, height: item.h, rx: round, fill, stroke: border}, group);
-    if (open) make("text", {x: x + 12, y: y + 18, class: "title"}, group, "− " + clip(item.title));
-    else item.texts.forEach((text, i) => make("text", {x: x + item.w / 2, y: y + 20 + 14 * i,
-      class: i ? "small" : "name", fill: box && box.strange ? "#dc2626" : "#111827"}, group, text));
-    const act = () => { if (moved) return; if (item.items) { item.folded = !item.folded; draw(); } else tell(box); };
-    group.addEventListener("click", act);
-    group.addEventListener("keydown", e => { if (e.key === "Enter") act(); });
-    group.dataset.name = item.items ? item.title : box.name;
-    if (open) drawFrame(item, below, above);
-  }
+function drawItem(item, parent, clear) {
+  const {left: x, top: y, w, h, box} = item, open = item.items && !item.folded;
+  const group = make("g", {class: item.items ? "frame" : "box", tabindex: 0, role: "button"}, parent);
+  const round = item.items ? 10 : box.oval ? Math.min(h, w) / 2 : 3;
+  const [fill, border] = item.items ? open ? [clear ? "#f3f4f600" : "#f3f4f6aa", "#d1d5db"] : data.folded : box.colors;
+  make("rect", {x, y, width: w, height: h, rx: round, fill, stroke: border}, group);
+  if (open) make("text", {x: x + 12, y: y + 18, class: "title"}, group, "− " + clip(item.title));
+  else item.texts.forEach((text, i) => make("text", {x: x + w / 2, y: y + 20 + 14 * i,
+    class: i ? "small" : "name", fill: box && box.strange ? "#dc2626" : "#111827"}, group, text));
+  group.addEventListener("click", () => act(item));
+  group.addEventListener("keydown", e => { if (e.key === "Enter") act(item); });
+  group.dataset.name = item.items ? item.title : box.name;
+}
+
+function act(item) {
+  if (moved) return;
+  if (item.items) { item.folded = !item.folded; draw(); } else tell(item.box);
 }
 
 function tell(box) {
@@ -173,36 +257,64 @@ function tell(box) {
   panel.hidden = false;
 }
 
-let scale = 1, x0 = 0, y0 = 0, drag = null, moved = false;
-const apply = () => svg.querySelector("#view").setAttribute("transform", `translate(${x0},${y0}) scale(${scale})`);
-function fit() {
+let scale = 1, x0 = 0, y0 = 0, drag = null, moved = false, untouched = true;
+let waiting = null;
+const apply = () => {  // at once, and then once a frame, however often it is asked for
+  if (waiting) { waiting.again = true; return; }
+  waiting = {again: false};
+  requestAnimationFrame(() => { const {again} = waiting; waiting = null; if (again) apply(); });
+  paint(false);
+};
+function show(item, most, area = item) {  // in the middle, with all of the area if there is room for it
   const {clientWidth: w, clientHeight: h} = svg;
-  scale = Math.min(1.5, (w - 20) / root.w, (h - 20) / root.h);
-  [x0, y0] = [(w - root.w * scale) / 2, (h - root.h * scale) / 2];
-  apply();
+  scale = Math.min(most, (w - 20) / area.w, (h - 20) / area.h);
+  [x0, y0] = [w / 2 - (item.left + item.w / 2) * scale, h / 2 - (item.top + item.h / 2) * scale];
+  paint(false);
 }
+const fit = () => show(root, 1.5);
 svg.addEventListener("wheel", e => {
   e.preventDefault();
-  const factor = Math.exp(-e.deltaY / 500), next = Math.min(8, Math.max(0.01, scale * factor));
+  const factor = Math.exp(-e.deltaY / 500), next = Math.min(8, Math.max(0.0001, scale * factor));
   [x0, y0] = [e.offsetX - (e.offsetX - x0) * next / scale, e.offsetY - (e.offsetY - y0) * next / scale];
   scale = next;
+  untouched = false;
   apply();
 }, {passive: false});
 svg.addEventListener("pointerdown", e => { drag = [e.clientX - x0, e.clientY - y0, e.clientX, e.clientY]; moved = false; });
 window.addEventListener("pointermove", e => {
   if (!drag) return;
   if (Math.hypot(e.clientX - drag[2], e.clientY - drag[3]) > 4) moved = true;
+  untouched = false;
   [x0, y0] = [e.clientX - drag[0], e.clientY - drag[1]];
   apply();
 });
-window.addEventListener("pointerup", () => { drag = null; });
-window.addEventListener("resize", fit);
-document.getElementById("fit").addEventListener("click", fit);
+window.addEventListener("pointerup", () => { if (drag) paint(false); drag = null; });
+svg.addEventListener("click", e => {  // on what is only painted
+  if (!painted.canvas || e.target !== svg) return;
+  const x = (e.offsetX - x0) / scale, y = (e.offsetY - y0) / scale, near = 3 / scale;
+  const hit = i => i.left - near <= x && x <= i.left + i.w + near && i.top - near <= y && y <= i.top + i.h + near;
+  const far = i => Math.hypot(i.left + i.w / 2 - x, i.top + i.h / 2 - y);
+  const item = shapes.boxes.filter(hit).sort((a, b) => far(a) - far(b))[0];
+  if (item) act(item);
+});
+window.addEventListener("resize", () => { if (untouched) start(); else paint(true); });
+document.getElementById("fit").addEventListener("click", () => { untouched = false; fit(); });
 for (const [id, folded] of [["fold", true], ["open", false]]) document.getElementById(id).addEventListener("click", () => {
   for (const frame of frames.values()) if (frame !== root) frame.folded = folded;
+  untouched = true;
   draw();
-  fit();
+  start();
 });
 if (data.boxes.length > 300) for (const frame of frames.values()) if (frame !== root) frame.folded = true;
+function start() {
+  fit();
+  if (scale > 0.4) return;
+  // All of it would be too small to read: the result is looked at first, with what leads to it.
+  show(shown(leaves.get(data.boxes[0].id)), 0.9, {w: 0, h: 0});
+  const {clientWidth: w, clientHeight: h} = svg;
+  if (across) y0 += (data.direction === "TB" ? 0.35 : -0.35) * h;
+  else x0 += (data.direction === "LR" ? 0.35 : -0.35) * w;
+  paint(false);
+}
 draw();
-fit();
+start();
