@@ -113,3 +113,11 @@ def _mygrad(threads: int) -> ToNumPy:
 
     del threads
     return np.asarray
+
+
+@peer("safetensors", "safetensors")
+def _safetensors(threads: int) -> ToNumPy:
+    import safetensors.numpy  # noqa: F401 - it has no threads
+
+    del threads
+    return np.asarray
