@@ -131,7 +131,7 @@ def test_results_do_not_depend_on_how_arrays_are_grouped(
             optimizer.step()
     monkeypatch.setattr(_blocks, "BLOCK", 64)
     monkeypatch.setattr(_blocks, "_SMALL", 4)
-    monkeypatch.setattr(_blocks, "_TOGETHER", 2)
+    monkeypatch.setattr(_blocks, "_PACK", 8)
     train(make(blocked), blocked)
     # A norm over blocks, of LAMB, is a sum in another order.
     for p, q, r in zip(together, alone, blocked, strict=True):

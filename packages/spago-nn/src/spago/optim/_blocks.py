@@ -4,80 +4,92 @@ An update is a dozen array operations. On whole arrays each of them would read a
 stays in the cache only the first does. Arrays of a few numbers are the opposite case: the calls cost more than the
 numbers, so many of them are copied into one block, and back.
 
-Measured with Adam in float32 on one core: 1,000 arrays of 100 numbers, 1.6 ms instead of 5 ms.
+Measured with Adam in float32 on one core: 1,000 arrays of 100 numbers, 1.1 ms instead of 5 ms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from spago.mat import Array
 
-Job: TypeAlias = tuple[Array, ...]
-"""Arrays of one shape and dtype that are updated together: value, gradient, state. The gradient is only read."""
+Columns: TypeAlias = Sequence[Sequence[Array]]
+"""Arrays that are updated: of each parameter the value, in the first column, the gradient, then each array of state.
+
+Those of one parameter have one shape and dtype. Gradients are only read.
+"""
 
 Update: TypeAlias = Callable[..., None]
-"""Changes flat arrays in place: those of a job, then two more of the same length to compute in."""
+"""Changes flat arrays in place: value, gradient and state, then two more of the same length to compute in."""
 
-BLOCK = 1 << 15
-"""Numbers of one array in a block: six such arrays of float32 take 768 KiB."""
+BLOCK = 1 << 16
+"""Numbers of one array in a block: six such arrays of float32 take 1.5 MiB."""
 
 _SMALL = 1 << 10
 """Arrays of up to so many numbers are copied together."""
 
-_TOGETHER = 128
-"""So many of them."""
+_PACK = 1 << 14
+"""So many numbers at once, or a little more: larger arrays are not taken from memory that is at hand."""
 
 _SCRATCH = 2
 
 _GRADIENT = 1
-"""Which array of a job is only read."""
+"""Which column is only read."""
 
 
-def run(update: Update, jobs: Sequence[Job]) -> None:
-    """Apply an element-wise update to the arrays of all jobs, in place."""
-    small: dict[np.dtype[Any], list[Job]] = {}
-    scratch: dict[np.dtype[Any], list[Array]] = {}
-    for job in jobs:
-        value = job[0]
-        if value.size > _SMALL:
-            if value.dtype not in scratch:
-                scratch[value.dtype] = _scratch(BLOCK, value.dtype)
-            _run_large(update, job, scratch[value.dtype])
-        elif value.dtype in small:
-            small[value.dtype].append(job)
-        else:
-            small[value.dtype] = [job]
-    for alike in small.values():
-        for start in range(0, len(alike), _TOGETHER):
-            _run_small(update, alike[start : start + _TOGETHER])
+def run(update: Update, columns: Columns) -> None:
+    """Apply an element-wise update to the arrays of all parameters, in place."""
+    for alike in _by_dtype(columns):
+        sizes = [value.size for value in alike[0]]
+        scratch = _scratch(min(max(BLOCK, _PACK), sum(sizes)), alike[0][0].dtype)
+        small = [size for size in sizes if size <= _SMALL]
+        if len(small) < len(sizes):
+            for i, size in enumerate(sizes):
+                if size > _SMALL:
+                    _run_large(update, [column[i] for column in alike], scratch)
+            alike = _selected(alike, [size <= _SMALL for size in sizes])
+        together = _PACK // max([1, *small])
+        for start in range(0, len(small), together):
+            _run_pack(update, [column[start : start + together] for column in alike], scratch)
 
 
-def _run_large(update: Update, job: Job, scratch: list[Array]) -> None:
-    """Update one job in blocks. An array that is not contiguous is copied, and copied back."""
-    flat = [array.reshape(-1) for array in job]
+def _by_dtype(columns: Columns) -> list[Columns]:
+    """Return the parameters of each dtype."""
+    dtypes = [value.dtype for value in columns[0]]
+    different = set(dtypes)
+    if len(different) == 1:
+        return [columns]
+    return [_selected(columns, [dtype == one for dtype in dtypes]) for one in different]
+
+
+def _selected(columns: Columns, chosen: Sequence[bool]) -> Columns:
+    return [list(compress(column, chosen)) for column in columns]
+
+
+def _run_large(update: Update, arrays: Sequence[Array], scratch: Sequence[Array]) -> None:
+    """Update one parameter in blocks. An array that is not contiguous is copied, and copied back."""
+    flat = [array.reshape(-1) for array in arrays]
     size = flat[0].size
     for start in range(0, size, BLOCK):
         part = slice(start, min(start + BLOCK, size))
         length = part.stop - start
         update(*[array[part] for array in flat], *[array[:length] for array in scratch])
-    for i, array in enumerate(job):
+    for i, array in enumerate(arrays):
         if i != _GRADIENT and not array.flags.c_contiguous:
             array[...] = flat[i].reshape(array.shape)
 
 
-def _run_small(update: Update, pack: Sequence[Job]) -> None:
-    """Update several jobs as one block."""
-    columns = list(zip(*pack, strict=True))
+def _run_pack(update: Update, columns: Columns, scratch: Sequence[Array]) -> None:
+    """Update several parameters of few numbers as one block."""
     shapes = [array.shape for array in columns[0]]
     alike = shapes.count(shapes[0]) == len(shapes) and len(shapes[0]) > 0
     # Along an axis they are joined in half the time that it takes one after the other.
     flat = [np.concatenate(arrays, axis=0 if alike else None).reshape(-1) for arrays in columns]
-    update(*flat, *_scratch(flat[0].size, flat[0].dtype))
+    update(*flat, *[array[: flat[0].size] for array in scratch])
     for i, (block, arrays) in enumerate(zip(flat, columns, strict=True)):
         if i == _GRADIENT:
             continue

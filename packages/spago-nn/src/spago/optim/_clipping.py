@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from spago.mat import Array
-from spago.optim._sources import Ready, Source, numbers_of, sources_of, with_gradient
+from spago.nn import Trainable
+from spago.optim._sources import Source, sources_of, with_gradient
 
 _SMALL = 1 << 11
 
@@ -44,7 +45,7 @@ def clip_by_norm(params: Source | Iterable[Source], max_norm: float, p: float = 
         >>> w.grad
         array([0.5999999 , 0.79999983], dtype=float32)
     """
-    return clip_gradients(with_gradient(sources_of(params, "clip_by_norm")), max_norm, p, eps)
+    return clip_gradients(*with_gradient(sources_of(params, "clip_by_norm")), max_norm, p, eps)
 
 
 def clip_by_value(params: Source | Iterable[Source], limit: float) -> None:
@@ -57,23 +58,25 @@ def clip_by_value(params: Source | Iterable[Source], limit: float) -> None:
     Raises:
         ValueError: When limit is out of range; nothing has been changed.
     """
-    limit_gradients(with_gradient(sources_of(params, "clip_by_value")), limit)
+    limit_gradients(*with_gradient(sources_of(params, "clip_by_value")), limit)
 
 
-def clip_gradients(ready: Sequence[Ready], max_norm: float, p: float, eps: float) -> float:
+def clip_gradients(
+    parameters: Sequence[Trainable], gradients: Sequence[Array], max_norm: float, p: float = 2.0, eps: float = 1e-6
+) -> float:
     """Do what clip_by_norm says."""
     check_bound("clip_by_norm", "max_norm", max_norm)
-    norm = joint_norm([numbers_of(gradient) for _, gradient in ready], p)
+    norm = joint_norm(gradients, p)
     factor = max_norm / (norm + eps)
     if factor < 1 and math.isfinite(norm):
-        _change(ready, lambda grad, out: np.multiply(grad, factor, out=out))
+        _change(parameters, gradients, lambda grad, out: np.multiply(grad, factor, out=out))
     return norm
 
 
-def limit_gradients(ready: Sequence[Ready], limit: float) -> None:
+def limit_gradients(parameters: Sequence[Trainable], gradients: Sequence[Array], limit: float) -> None:
     """Do what clip_by_value says."""
     check_bound("clip_by_value", "limit", limit)
-    _change(ready, lambda grad, out: np.clip(grad, -limit, limit, out=out))
+    _change(parameters, gradients, lambda grad, out: np.clip(grad, -limit, limit, out=out))
 
 
 def check_bound(name: str, argument: str, bound: float) -> None:
@@ -117,7 +120,8 @@ def _joined(arrays: Sequence[Array]) -> list[Array]:
     small = [array for array in arrays if array.size <= _SMALL]
     if len(small) < 2:
         return [array for array in arrays if array.size]
-    return [array for array in arrays if array.size > _SMALL] + [np.concatenate(small, axis=None)]
+    large = [array for array in arrays if array.size > _SMALL] if len(small) < len(arrays) else []
+    return [*large, np.concatenate(small, axis=None)]
 
 
 def _sum_of_squares(array: Array) -> float:
@@ -133,11 +137,12 @@ def _largest(array: Array) -> float:
 
 
 @np.errstate(all="ignore")
-def _change(ready: Sequence[Ready], change: Callable[[Array, Array | None], Array]) -> None:
+def _change(
+    parameters: Sequence[Trainable], gradients: Sequence[Array], change: Callable[[Array, Array | None], Array]
+) -> None:
     """Change gradients in place, once where two parameters were given the same array; replace read-only ones."""
     changed: set[int] = set()
-    for parameter, gradient in ready:
-        grad = numbers_of(gradient)
+    for parameter, grad in zip(parameters, gradients, strict=True):
         if not grad.flags.writeable:
             parameter.grad = change(grad, None)
         elif id(grad) not in changed:

@@ -1,13 +1,13 @@
 """LAMB."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spago.mat import Array
-from spago.optim._blocks import Job, Update, run
+from spago.optim._blocks import Columns, Update, run
 from spago.optim._clipping import joint_norm
 from spago.optim._moments import update_moments
 from spago.optim._optimizer import Optimizer, Params, Rate
@@ -79,14 +79,14 @@ class LAMB(Optimizer):
 
         return update
 
-    def update(self, settings: Mapping[str, Any], learning_rate: float, t: int, jobs: Sequence[Job]) -> None:
-        """Update all jobs of a group: u first, then each parameter by its own norms."""
-        jobs = [(*job, np.empty_like(job[0])) for job in jobs]
-        run(self.rule(settings, learning_rate, t), jobs)
+    def update(self, settings: Mapping[str, Any], learning_rate: float, t: int, columns: Columns) -> None:
+        """Update all parameters of a group: u first, then each parameter by its own norms."""
+        values, directions = columns[0], [np.empty_like(value) for value in columns[0]]
+        run(self.rule(settings, learning_rate, t), [*columns, directions])
         if settings["as_reference"]:
             correction1, correction2 = _corrections(settings["betas"], t)
             learning_rate *= correction2 / correction1
-        for w, *_, u in jobs:
+        for w, u in zip(values, directions, strict=True):
             length, size = joint_norm([u]), joint_norm([w])
             u *= learning_rate * (size / length if size and length else 1.0)
             w -= u

@@ -14,19 +14,10 @@ from spago import ag
 from spago.ag import RowGradient
 from spago.mat import Array, ShapeError
 from spago.nn import Param, Payload, Trainable
-from spago.optim._blocks import Job, Update, run
+from spago.optim._blocks import Columns, Update, run
 from spago.optim._clipping import all_finite, check_bound, clip_gradients, limit_gradients
 from spago.optim._schedules import Schedule
-from spago.optim._sources import (
-    Ready,
-    Source,
-    gradient_of,
-    is_source,
-    label_of,
-    numbers_of,
-    sources_of,
-    trainables_of,
-)
+from spago.optim._sources import Source, gradient_of, is_source, label_of, sources_of, trainables_of
 
 Rate: TypeAlias = float | Callable[[int], float]
 """A learning rate: a number, or a function of the number of steps taken so far, such as a `Schedule`."""
@@ -166,9 +157,9 @@ class Optimizer(ABC):
     def rule(self, settings: Mapping[str, Any], learning_rate: float, t: int) -> Update:
         """Return the update of step t (from 1): a function of w, g, the state arrays, and two arrays to compute in."""
 
-    def update(self, settings: Mapping[str, Any], learning_rate: float, t: int, jobs: Sequence[Job]) -> None:
-        """Update all jobs of a group; element by element unless a method says otherwise."""
-        run(self.rule(settings, learning_rate, t), jobs)
+    def update(self, settings: Mapping[str, Any], learning_rate: float, t: int, columns: Columns) -> None:
+        """Update all parameters of a group; element by element unless a method says otherwise."""
+        run(self.rule(settings, learning_rate, t), columns)
 
     # What a user calls
 
@@ -213,8 +204,9 @@ class Optimizer(ABC):
         """
         rates = [self._checked_rate(group) for group in self.groups]
         ready = self._ready()
-        everything = [member for members in ready for member in members]
-        if not self._finite(everything):
+        parameters = [parameter for members in ready for parameter in members.parameters]
+        gradients = [gradient for members in ready for gradient in members.gradients]
+        if not self._finite(parameters, gradients):
             self.skipped += 1
             if zero_grad:
                 self.zero_grad()
@@ -223,16 +215,17 @@ class Optimizer(ABC):
         # What other threads still compute may read the values that change now.
         ag.synchronize()
         # Nothing can fail from here on but the writing of what is kept on disk.
-        self._clip(everything)
+        self._clip(parameters, gradients)
         for parameter, payload in work.fresh:
             parameter.payload = payload
         self.steps += 1
         with np.errstate(all="ignore"):
-            for group, rate, jobs in zip(self.groups, rates, work.jobs, strict=True):
-                self.update(group.settings, rate, self.steps, jobs)
+            for group, rate, columns in zip(self.groups, rates, work.columns, strict=True):
+                if columns[0]:
+                    self.update(group.settings, rate, self.steps, columns)
         for array, rows, values in work.rows:
             array[rows] = values
-        for parameter, _ in everything:
+        for parameter in parameters:
             parameter.commit()
             if zero_grad:
                 parameter.zero_grad()
@@ -299,44 +292,48 @@ class Optimizer(ABC):
             raise ValueError(f"{self.name}: expected a learning rate ≥ 0, got {rate}")
         return rate
 
-    def _ready(self) -> list[list[Ready]]:
+    def _ready(self) -> list[_Members]:
         """The parameters of each group that have a gradient; a shared one counts in the first group that has it."""
         clips = self.clip_norm is not None or self.clip_value is not None
         seen: set[int] = set()
-        ready: list[list[Ready]] = []
+        ready: list[_Members] = []
         for group in self.groups:
-            members: list[Ready] = []
+            members = _Members()
             for parameter in trainables_of(group.sources):
-                gradient = gradient_of(parameter)
+                # Most parameters are of this class, and a call for each would be a twentieth of a step of small ones.
+                plain = type(parameter) is Param and parameter.requires_grad
+                gradient: Any = parameter.grad if plain else gradient_of(parameter)
                 if gradient is None or id(parameter) in seen:
                     continue
-                if clips and isinstance(gradient, np.ndarray) and not gradient.flags.writeable:
-                    parameter.grad = gradient = gradient.copy()
                 seen.add(id(parameter))
-                members.append((parameter, gradient))
+                if type(gradient) is RowGradient:
+                    members.rows[len(members.parameters)] = gradient.rows
+                    gradient = gradient.values
+                elif clips and not gradient.flags.writeable:
+                    parameter.grad = gradient = gradient.copy()
+                members.parameters.append(parameter)
+                members.gradients.append(gradient)
             ready.append(members)
         return ready
 
-    def _finite(self, ready: Sequence[Ready]) -> bool:
+    def _finite(self, parameters: Sequence[Trainable], gradients: Sequence[Array]) -> bool:
         """Whether the step can be made.
 
         Raises:
             FloatingPointError: When it cannot, and on_nan is "raise".
         """
-        if self.on_nan == "ignore" or all_finite([numbers_of(gradient) for _, gradient in ready]):
+        if self.on_nan == "ignore" or all_finite(gradients):
             return True
         if self.on_nan == "skip":
             return False
-        parameter, grad = next(
-            (p, numbers_of(gradient)) for p, gradient in ready if not np.isfinite(numbers_of(gradient)).all()
-        )
+        number, finite = next((i, f) for i, g in enumerate(gradients) if not (f := np.isfinite(g)).all())
         raise FloatingPointError(
-            f"{self.name}: expected finite gradients, got NaN or infinity in {np.count_nonzero(~np.isfinite(grad))} of "
-            f"{grad.size} elements for {label_of(parameter)}; ag.detect_anomaly() finds their origin, "
+            f"{self.name}: expected finite gradients, got NaN or infinity in {np.count_nonzero(~finite)} of "
+            f"{finite.size} elements for {label_of(parameters[number])}; ag.detect_anomaly() finds their origin, "
             'on_nan="skip" leaves out such steps'
         )
 
-    def _work(self, ready: Sequence[Sequence[Ready]]) -> _Work:
+    def _work(self, ready: Sequence[_Members]) -> _Work:
         """Return what there is to do for the parameters of each group; nothing is changed yet.
 
         Raises:
@@ -344,45 +341,57 @@ class Optimizer(ABC):
         """
         work = _Work()
         for group, members in zip(self.groups, ready, strict=True):
-            names = self.state_names(group.settings)
-            jobs: list[Job] = []
-            for parameter, gradient in members:
-                value = parameter.value
-                if not value.flags.writeable:  # as that of a file that is mapped to memory
-                    value = parameter.value = value.copy()
-                arrays = (value, *self._state(parameter, names, work))
-                if isinstance(gradient, RowGradient):
-                    value, *state = work.take_rows(arrays, gradient.rows)
-                    jobs.append((value, gradient.values, *state))
-                else:
-                    jobs.append((value, gradient, *arrays[1:]))
-            work.jobs.append(jobs)
+            values = self._values(members.parameters)
+            columns = [values, *self._state(members.parameters, values, self.state_names(group.settings), work)]
+            for i, rows in members.rows.items():
+                work.take_rows(columns, i, rows)
+            columns.insert(1, members.gradients)
+            work.columns.append(columns)
         return work
 
-    def _state(self, parameter: Trainable, names: tuple[str, ...], work: _Work) -> list[Array]:
-        """Return the state arrays of a parameter; new ones are noted in work."""
-        value, payload = parameter.value, parameter.payload
-        if payload is not None and payload.label != self.label:
-            self._refuse(parameter, f"that of {payload.label}")
+    def _values(self, parameters: Sequence[Trainable]) -> list[Array]:
+        """The values of parameters; one that is read-only, as that of a file that is mapped to memory, is copied."""
+        values = [parameter.value for parameter in parameters]
+        if False in [value.flags.writeable for value in values]:
+            for i, parameter in enumerate(parameters):
+                if not values[i].flags.writeable:
+                    values[i] = parameter.value = values[i].copy()
+        return values
+
+    def _state(
+        self, parameters: Sequence[Trainable], values: Sequence[Array], names: tuple[str, ...], work: _Work
+    ) -> list[list[Array]]:
+        """Return the state arrays of parameters, for each name those of all; new ones are noted in work.
+
+        Everything is done for all parameters at once: of a thousand small ones, each line counts.
+        """
+        payloads: list[Any] = [parameter.payload for parameter in parameters]
+        for parameter, payload in zip(parameters, payloads, strict=True):
+            if payload is not None and payload.label != self.label:
+                self._refuse(parameter, f"that of {payload.label}")
         if not names:
             return []
         try:
-            arrays = payload.arrays if payload is not None else {}
-            state = [arrays[name] for name in names]
-        except KeyError:
-            payload = self._completed(payload, value, names)
-            work.fresh.append((parameter, payload))
-            state = [payload.arrays[name] for name in names]
-        shape, dtype = value.shape, value.dtype
-        for array in state:
-            if array.shape != shape or array.dtype != dtype:
-                self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
+            state = [[payload.arrays[name] for payload in payloads] for name in names]
+        except (AttributeError, KeyError):  # a parameter is new, or momentum was switched on
+            payloads = [self._completed(p, value, names, work) for p, value in zip(parameters, values, strict=True)]
+            state = [[payload.arrays[name] for payload in payloads] for name in names]
+        shapes, dtypes = [value.shape for value in values], [value.dtype for value in values]
+        for column in state:
+            if [array.shape for array in column] != shapes or [array.dtype for array in column] != dtypes:
+                for parameter, value, array in zip(parameters, values, column, strict=True):
+                    if array.shape != value.shape or array.dtype != value.dtype:
+                        self._refuse(parameter, f"{array.dtype} of shape {array.shape}")
         return state
 
-    def _completed(self, payload: Payload | None, value: Array, names: tuple[str, ...]) -> Payload:
-        """Return the state of a parameter with zeros for what is missing."""
-        arrays = {name: np.zeros(value.shape, value.dtype) for name in names}
-        return Payload(self.label, arrays | (payload.arrays if payload is not None else {}))
+    def _completed(self, parameter: Trainable, value: Array, names: tuple[str, ...], work: _Work) -> Payload:
+        """Return the state of a parameter, with zeros for what is missing."""
+        payload = parameter.payload
+        present = {} if payload is None else payload.arrays
+        if payload is None or present.keys() < set(names):
+            payload = Payload(self.label, {name: np.zeros(value.shape, value.dtype) for name in names} | present)
+            work.fresh.append((parameter, payload))
+        return payload
 
     def _refuse(self, parameter: Trainable, state: str) -> NoReturn:
         value = parameter.value
@@ -391,11 +400,11 @@ class Optimizer(ABC):
             f"{value.shape}, got {state}; to start anew, set its payload to None; an embedding model has clear_state()"
         )
 
-    def _clip(self, ready: Sequence[Ready]) -> None:
+    def _clip(self, parameters: Sequence[Trainable], gradients: Sequence[Array]) -> None:
         if self.clip_norm is not None:
-            self.norm = clip_gradients(ready, self.clip_norm, 2.0, 1e-6)
+            self.norm = clip_gradients(parameters, gradients, self.clip_norm)
         elif self.clip_value is not None:
-            limit_gradients(ready, self.clip_value)
+            limit_gradients(parameters, gradients, self.clip_value)
 
     def _in_memory(self) -> list[Param]:
         """All parameters whose state is not kept elsewhere, each once."""
@@ -438,25 +447,40 @@ class Optimizer(ABC):
         return payloads
 
 
+class _Members:
+    """The parameters of a group that have a gradient.
+
+    Attributes:
+        parameters: The parameters, each once.
+        gradients: Their gradients; of a gradient by rows, that of the rows.
+        rows: By the number of a parameter the rows that its gradient is of, unless it is of all.
+    """
+
+    def __init__(self) -> None:
+        self.parameters: list[Trainable] = []
+        self.gradients: list[Array] = []
+        self.rows: dict[int, npt.NDArray[np.intp]] = {}
+
+
 class _Work:
     """What a step does, once everything is checked.
 
     Attributes:
-        jobs: For each group value, gradient and state of its parameters, or copies of some rows of these.
+        columns: For each group the values, gradients and state of its parameters, or copies of some rows of these.
         rows: Where such copies belong: an array, row numbers, the copies.
         fresh: State that is yet to be given to its parameters.
     """
 
     def __init__(self) -> None:
-        self.jobs: list[list[Job]] = []
+        self.columns: list[list[list[Array]]] = []
         self.rows: list[tuple[Array, npt.NDArray[np.intp], Array]] = []
         self.fresh: list[tuple[Trainable, Payload]] = []
 
-    def take_rows(self, arrays: Iterable[Array], rows: npt.NDArray[np.intp]) -> list[Array]:
-        """Return copies of some rows of each array, which go back when they have been updated."""
-        copies = [(array, rows, array[rows]) for array in arrays]
-        self.rows += copies
-        return [values for *_, values in copies]
+    def take_rows(self, columns: Iterable[list[Array]], i: int, rows: npt.NDArray[np.intp]) -> None:
+        """Put copies of some rows in place of the arrays of parameter i; they go back when they have been updated."""
+        for column in columns:
+            array, column[i] = column[i], column[i][rows]
+            self.rows.append((array, rows, column[i]))
 
 
 def _grouped(params: Params) -> list[dict[str, Any]]:

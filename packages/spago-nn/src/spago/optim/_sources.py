@@ -7,16 +7,13 @@ from typing import Any, TypeAlias, cast
 
 from spago.ag import RowGradient
 from spago.mat import Array
-from spago.nn import ParameterSource, SparseParam, Trainable
+from spago.nn import Param, ParameterSource, SparseParam, Trainable
 
 Source: TypeAlias = Trainable | ParameterSource
 """A parameter, or a model or store that is asked for its parameters again at each step."""
 
 Gradient: TypeAlias = Array | RowGradient
 """What a parameter has: an array of its shape, or some rows of one."""
-
-Ready: TypeAlias = tuple[Trainable, Gradient]
-"""A parameter and its gradient."""
 
 
 def sources_of(params: Source | Iterable[Source], name: str) -> list[Source]:
@@ -47,7 +44,7 @@ def sources_of(params: Source | Iterable[Source], name: str) -> list[Source]:
 def trainables_of(sources: Iterable[Source]) -> Iterator[Trainable]:
     """The parameters of sources, as they are now; a shared one may come up more than once."""
     for source in sources:
-        parameters = getattr(source, "parameters", None)
+        parameters = None if isinstance(source, Param) else getattr(source, "parameters", None)
         if parameters is None:
             yield cast("Trainable", source)
         else:
@@ -63,15 +60,11 @@ def gradient_of(parameter: Trainable) -> Gradient | None:
     return cast("Array | None", parameter.grad)
 
 
-def numbers_of(gradient: Gradient) -> Array:
-    """The array of a gradient, or that of its rows."""
-    return gradient.values if isinstance(gradient, RowGradient) else gradient
-
-
-def with_gradient(sources: Iterable[Source]) -> list[Ready]:
-    """The parameters of sources that have a gradient, each once, and their gradients."""
-    found = {id(p): (p, grad) for p in trainables_of(sources) if (grad := gradient_of(p)) is not None}
-    return list(found.values())
+def with_gradient(sources: Iterable[Source]) -> tuple[list[Trainable], list[Array]]:
+    """The parameters of sources that have a gradient, each once, and these; of one by rows, that of the rows."""
+    found = {id(p): (p, gradient) for p in trainables_of(sources) if (gradient := gradient_of(p)) is not None}
+    gradients = [gradient for _, gradient in found.values()]
+    return [p for p, _ in found.values()], [g.values if isinstance(g, RowGradient) else g for g in gradients]
 
 
 def label_of(parameter: Trainable) -> str:
