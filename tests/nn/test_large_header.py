@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-import tracemalloc
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bounds import refusal
 from spago.mat import FormatError
 from spago.nn import load_arrays, load_metadata, save_arrays
 
@@ -85,18 +85,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 def test_a_hostile_header_of_megabytes_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
     header, message = HOSTILE[name]
     path = a_file(tmp_path / "file", header)
-    size = path.stat().st_size
-    start = time.process_time()
-    with pytest.raises(FormatError, match=f"^{path}: .*{message}"):
-        load_arrays(path)
-    assert time.process_time() - start < 1
-    tracemalloc.start()
-    try:
-        with pytest.raises(FormatError):
-            load_arrays(path)
-        assert tracemalloc.get_traced_memory()[1] < 2 * size + (64 << 20)
-    finally:
-        tracemalloc.stop()
+    assert re.search(f"^{path}: .*{message}", str(refusal(load_arrays, path)))
 
 
 def test_what_would_not_be_read_is_not_written(tmp_path: Path) -> None:

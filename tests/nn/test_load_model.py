@@ -245,12 +245,30 @@ def test_a_checkpoint_in_several_files_is_loaded_by_its_index(tmp_path: Path, me
         ({"weight": ""}, "expected files beside the index"),
         ({"weight": "model-00002-of-00002.safetensors"}, "expected the arrays that .* says are here, got none called"),
         ({"weight": 1}, "expected a weight_map of files by name"),
+        ({"weight": "missing"}, r"index\.json: expected a file 'missing' beside it, got none"),
+        ({"weight": "n" * 5000}, "expected a file 'nnn.*' beside it, got none"),
         ([], "expected a weight_map of files by name, got list"),
     ],
 )
 def test_an_index_names_files_beside_it_that_have_what_it_says(tmp_path: Path, weight_map: Any, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         nn.load(nn.Linear(2, 1), _shards(tmp_path, weight_map))
+
+
+def test_an_index_cut_or_changed_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
+    index = _shards(tmp_path)
+    data = index.read_bytes()
+    for size in range(len(data)):
+        index.write_bytes(data[:size])
+        with pytest.raises(FormatError, match=r"index\.json"):
+            nn.load(nn.Linear(2, 1), index)
+    for place in range(len(data)):
+        for change in (0xFF, 0x80, 0x01):
+            index.write_bytes(data[:place] + bytes((data[place] ^ change,)) + data[place + 1 :])
+            try:
+                nn.load(nn.Linear(2, 1), index, strict=False)
+            except FormatError as error:
+                assert "expected" in str(error)  # noqa: PT017 - most changes are none of a name of the metadata
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]", '{"weight_map": {"a": "b", "a": "c"}}', "\ud800"])

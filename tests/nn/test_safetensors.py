@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bounds import refusal
 from spago.mat import FormatError
 from spago.nn import load_arrays, load_metadata, save_arrays
 
@@ -171,6 +174,15 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, memory_map: bool) -> Non
             load_arrays(path, memory_map=memory_map)
 
 
+def test_a_large_file_cut_at_random_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    save_arrays(path, {f"layer.{i}": np.ones((10, 50)) for i in range(250)})
+    for size in sorted(random.Random(1).sample(range(path.stat().st_size), 1000), reverse=True):
+        os.truncate(path, size)
+        with pytest.raises(FormatError, match=str(path)):
+            load_arrays(path)
+
+
 def test_a_byte_changed_anywhere_in_the_header_is_refused_or_harmless(tmp_path: Path) -> None:
     path, content, arrays = small_file(tmp_path)
     length = 8 + int.from_bytes(content[:8], "little")
@@ -291,10 +303,8 @@ HOSTILE: dict[str, tuple[Any, dict[str, Any], str]] = {
 def test_a_hostile_file_is_refused_at_once(tmp_path: Path, name: str, memory_map: bool) -> None:
     header, more, message = HOSTILE[name]
     path = a_file(tmp_path, header, **more)
-    start = time.perf_counter()
-    with pytest.raises(FormatError, match=rf"^{path}: expected .*{message}" if "expected" not in message else message):
-        load_arrays(path, memory_map=memory_map)
-    assert time.perf_counter() - start < 1
+    error = refusal(partial(load_arrays, memory_map=memory_map), path)
+    assert re.search(rf"^{path}: expected .*{message}" if "expected" not in message else message, str(error))
 
 
 def test_a_header_above_the_limit_is_refused_unread(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pickletools
 import random
 import shutil
 import struct
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bounds import refusal
 from spago import ag, nn
 from spago.mat import FormatError
 
@@ -176,10 +176,7 @@ EXPLOITS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", EXPLOITS)
 def test_an_exploit_is_refused_at_once(tmp_path: Path, name: str) -> None:
     path = an_archive(tmp_path / "file", EXPLOITS[name])
-    start = time.perf_counter()
-    with pytest.raises(FormatError, match=f"^{path}: expected "):
-        nn.load_torch(path)
-    assert time.perf_counter() - start < 5
+    assert str(refusal(nn.load_torch, path)).startswith(f"{path}: expected ")
     assert EXECUTED == []
 
 
@@ -233,6 +230,28 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
         os.truncate(path, size)
         with pytest.raises(FormatError, match=str(path)):
             nn.load_torch(path)
+
+
+def test_a_large_file_cut_at_random_is_refused(tmp_path: Path) -> None:
+    path = an_archive(tmp_path / "file", _tensor(), {"0": bytes(24)} | {f"{i}": bytes(4000) for i in range(1, 200)})
+    for size in sorted(random.Random(1).sample(range(path.stat().st_size), 1000), reverse=True):
+        os.truncate(path, size)
+        with pytest.raises(FormatError, match=str(path)):
+            nn.load_torch(path)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/passwd", "\\evil"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"}.")
+        archive.writestr(name, b"")
+    with pytest.raises(FormatError, match="expected entries whose names are no paths to elsewhere, got"):
+        nn.load_torch(path)
+    an_archive(path, b"\x80\x02}" + _short(name) + _tensor()[2:-1] + b"s.")
+    assert list(nn.load_torch(path)) == [name]  # plain data
+    with pytest.raises(FormatError, match="expected names that are no paths to elsewhere, got"):
+        nn.load(nn.Linear(1, 1), path)
 
 
 @pytest.mark.parametrize("name", ["tensors.pt", "state_dict.pt"])

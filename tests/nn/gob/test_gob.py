@@ -296,6 +296,14 @@ def test_a_file_cut_anywhere_is_refused(name: str) -> None:
             gob.loads(data[:size], kind)
 
 
+def test_a_large_file_cut_at_random_is_refused() -> None:
+    kind = gob.declare("main.Large", {"Layers": "[]*linear.Model"})
+    data = gob.dumps(gob.Struct(kind, Layers=[gob.to_data(nn.Linear(10, 10)) for _ in range(300)]))
+    for size in random.Random(1).sample(range(len(data)), 1000):
+        with pytest.raises(FormatError, match="^gob, byte "):
+            gob.loads(data[:size], "main.Large")
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_any_byte_may_be_another(name: str) -> None:
     data = bytearray((FOLDER / f"{name}.gob").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from spago.mat import FormatError
 from spago.nn._guards import is_array, is_dict, is_mapping
-from spago.nn._safetensors import ArrayFile, PathLike
+from spago.nn._safetensors import ArrayFile, PathLike, leads_elsewhere
 from spago.nn._torch_files import load_torch
 
 Rename: TypeAlias = Mapping[str, str | None] | Callable[[str], str | None]
@@ -104,13 +105,18 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         for name, file in read_index(self.path).items():
             by_file.setdefault(file, {})[name] = file
         for file, names in by_file.items():
-            self._add_safetensors(Path(self.path).parent / file, memory_map, names)
+            path = Path(self.path).parent / file
+            if not os.path.isfile(path):  # noqa: PTH113 - that of pathlib raises for names that no file can have
+                _refuse(self.path, f"a file {file[:80]!r} beside it", "none")
+            self._add_safetensors(path, memory_map, names)
 
     def _add_torch(self) -> None:
         content = load_torch(self.path)
         if not is_dict(content):
             _refuse(self.path, "a dict of arrays", type(content).__name__)
         for name, array in _flat(content):
+            if leads_elsewhere(name):
+                _refuse(self.path, "names that are no paths to elsewhere", f"{name[:80]!r}")
             self._add(name, array.shape, _name_of(array.dtype), partial(np.asarray, array))
 
 

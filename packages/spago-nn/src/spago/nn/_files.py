@@ -52,6 +52,9 @@ def load(
     All is checked and read before anything is changed: a failed load leaves the model as it was. Gradients and the
     state of optimizers stay. A shared parameter is accepted under any of its names.
 
+    Whatever a file contains, nothing of it is run. Names, shapes and sizes are checked; safetensors has no checksum, so
+    that numbers which changed on the way come as they are. PyTorch's files have one, which is checked.
+
     Args:
         model: Where they go.
         path: A safetensors file; an index `model.safetensors.index.json`, whose files lie beside it; or a file of

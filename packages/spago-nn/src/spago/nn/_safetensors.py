@@ -298,7 +298,7 @@ def _entry(name: str, value: Any, data: int, path: PathLike) -> Entry:
     """
     if not _is_text(name):
         _refuse(path, "names in Unicode", repr(name))
-    if _leads_elsewhere(name):
+    if leads_elsewhere(name):
         _refuse(path, "names that are no paths to elsewhere", repr(name[:80]))
     if not is_object(value) or value.keys() != {"dtype", "shape", "data_offsets"}:
         _refuse(path, f"dtype, shape and data_offsets for {name!r}", _shown(value))
@@ -355,7 +355,7 @@ def _shown(value: Any) -> str:
     return repr(value)[:80]
 
 
-def _leads_elsewhere(name: str) -> bool:
+def leads_elsewhere(name: str) -> bool:
     """Whether a name, taken for a path by a careless program, would leave its folder."""
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or (len(parts) > 1 and not parts[0])
@@ -379,7 +379,7 @@ def _little_endian(array: npt.ArrayLike, name: str, path: PathLike) -> npt.NDArr
 def _checked_name(name: Any, path: PathLike) -> str:
     if not isinstance(name, str) or name == "__metadata__" or not _is_text(name):
         raise ValueError(f"{path}: expected names of arrays that are text, and not __metadata__, got {name!r}")
-    if _leads_elsewhere(name):
+    if leads_elsewhere(name):
         raise ValueError(f"{path}: expected names of arrays that are no paths to elsewhere, got {name!r}")
     return name
 

@@ -15,6 +15,7 @@ from io import BufferedReader
 from typing import NamedTuple, NoReturn
 
 from spago.mat import FormatError
+from spago.nn._safetensors import leads_elsewhere
 
 MAX_ENTRIES = 100_000
 
@@ -106,6 +107,8 @@ class _Archive:
             if position + _CENTRAL.size > len(listed) or not listed.startswith(b"PK\1\2", position):
                 self.refuse(f"{count} entries in the list", f"{len(entries)}")
             name, entry, position = self.entry(listed, position, start)
+            if leads_elsewhere(name):
+                self.refuse("entries whose names are no paths to elsewhere", f"{name[:80]!r}")
             if name in entries:
                 self.refuse("each entry once", f"{name!r} again")
             entries[name] = entry
