@@ -510,22 +510,59 @@ def test_training_that_goes_on_from_a_state_is_the_same(make: Make) -> None:
         assert all(array is not mine for p in second if p.payload for mine in p.payload.arrays.values())
 
 
+def through_pickle(x: Any) -> Any:
+    return pickle.loads(pickle.dumps(x))
+
+
+def assert_equal_states(one: optim.OptimizerState, other: optim.OptimizerState) -> None:
+    ours, theirs = dict(one), dict(other)
+    arrays, their_arrays = one["arrays"], other["arrays"]
+    assert ours | {"arrays": None} == theirs | {"arrays": None}
+    assert {name: array.tobytes() for name, array in arrays.items()} == {
+        name: array.tobytes() for name, array in their_arrays.items()
+    }
+
+
 @every_method
-def test_copies_and_pickles_go_on_as_the_original(make: Make) -> None:
-    params = parameters((3,), (2, 3))
-    optimizer = make(params)
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
+def test_copies_and_pickles_are_equal_and_go_on_bit_by_bit_the_same(make: Make, copied: Callable[[Any], Any]) -> None:
+    params = parameters((3,), (2, 3), dtype=np.float32)
+    params.append(nn.SparseParam(np.ones((5, 2), np.float32)))
+    groups: Any = [{"params": params[:2], "learning_rate": optim.WarmUp(5, 0.1)}, {"params": params[2]}]
+    optimizer = make(groups, clip_norm=1.5, on_nan="skip")
+    params[0].grad = np.full(3, np.nan)
+    optimizer.step()
     train(optimizer, params, 2)
-    for other in (
-        copy.deepcopy(optimizer),
-        pickle.loads(pickle.dumps(optimizer)) if make is not METHODS["SGD"] else None,
-    ):
-        if other is None:
-            continue
-        theirs: Any = [p for group in other.groups for p in group.sources]
-        train(other, theirs, 2, start=2)
-        ours = parameters((3,), (2, 3))
-        train(make(ours), ours, 4)
-        assert_same(theirs, values(ours))
+    other = copied(optimizer)
+    theirs: list[Any] = [p for group in other.groups for p in group.sources]
+    assert type(other) is type(optimizer)
+    assert [type(p) for p in theirs] == [type(p) for p in params]
+    assert all(p is not q and p.value is not q.value for p, q in zip(params, theirs, strict=True))
+    assert repr(other) == repr(optimizer)
+    assert (other.clip_norm, other.on_nan, other.skipped, other.norm) == (1.5, "skip", 1, optimizer.norm)
+    assert_equal_states(other.state_dict(), optimizer.state_dict())
+    train(optimizer, params, 3, start=2)
+    train(other, theirs, 3, start=2)
+    assert_same(theirs, values(params))
+    assert_equal_states(other.state_dict(), optimizer.state_dict())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
+def test_a_copy_of_a_model_with_its_optimizer_is_trained_by_it(copied: Callable[[Any], Any]) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = optim.Adam(model)
+    other, its_optimizer = copied((model, optimizer))
+    assert its_optimizer.groups[0].sources[0] is other
+    before = other.weight.value.copy()
+    other([1.0, 2.0]).backward([1.0, 1.0])
+    its_optimizer.step()
+    assert (other.weight.value != before).all()
+
+
+def test_every_method_has_a_row() -> None:
+    methods = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)}
+    methods = {name for name in methods if issubclass(getattr(optim, name), optim.Optimizer)} - {"Optimizer"}
+    assert {type(make(parameters((1,)))).__name__ for make in METHODS.values()} == methods
 
 
 def test_a_state_that_does_not_fit_changes_nothing() -> None:

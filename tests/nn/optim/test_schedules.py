@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -76,6 +78,44 @@ def test_a_plateau_reduces_the_rate_after_patience() -> None:
     assert [schedule.report(figure) for figure in figures] == [False] * 3 + [True] + [False] * 3 + [True, False]
     assert schedule(0) == 0.3
     assert not any(schedule.report(9.0) for _ in range(10))
+
+
+@every_schedule
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_a_warm_up_may_lead_to_any_other(make: Callable[[], optim.Schedule], steps: int) -> None:
+    following, schedule = make(), optim.WarmUp(steps, make())
+    np.testing.assert_allclose(rates(schedule, steps), [following(0) * k / steps for k in range(1, steps + 1)])
+    assert [schedule(step) for step in range(steps, steps + 15)] == rates(following, 15)
+
+
+@every_schedule
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+def test_copies_and_pickles_are_equal_and_go_on_the_same(
+    make: Callable[[], optim.Schedule], copied: Callable[[optim.Schedule], optim.Schedule]
+) -> None:
+    schedule = make()
+    report(schedule, [3.0, 2.0, 2.5])
+    other = copied(schedule)
+    assert type(other) is type(schedule)
+    assert other.state_dict() == schedule.state_dict()
+    for _ in range(3):
+        assert rates(other, 20) == rates(schedule, 20)
+        report(other, [2.5] * 7)
+        assert other.state_dict() != schedule.state_dict() or not isinstance(schedule, optim.ReduceOnPlateau)
+        report(schedule, [2.5] * 7)
+        assert other.state_dict() == schedule.state_dict()
+
+
+def report(schedule: optim.Schedule, figures: list[float]) -> None:
+    if isinstance(schedule, optim.ReduceOnPlateau):
+        for figure in figures:
+            schedule.report(figure)
+
+
+def test_every_schedule_has_a_row() -> None:
+    schedules = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)}
+    schedules = {name for name in schedules if issubclass(getattr(optim, name), optim.Schedule)} - {"Schedule"}
+    assert {type(make()).__name__ for make in SCHEDULES} == schedules
 
 
 def test_a_plateau_may_be_of_what_should_grow() -> None:
