@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import numpy as np
+import numpy.typing as npt
 
 from examples.tagger.data import Vocabulary, make_batch
 from examples.tagger.model import new_tagger
@@ -44,7 +45,7 @@ def lstm() -> graphviz.Picture:
 
     The cell, written out. A `TimeStepHandler` knows the step of each node, and each step has a frame. One product
     computes all four gates; `Split` is one node with four results, whose numbers stand on the lines. On its way from
-    step to step c meets a product and a sum, nothing else: that is why gradients get through.
+    step to step, from c1 to c4, the memory meets a product and a sum, nothing else: that is why gradients get through.
     """
     steps = ag.TimeStepHandler()
     weight = ag.var(np.ones((16, 7)), requires_grad=True, name="weight")
@@ -89,30 +90,38 @@ def bilstm_crf() -> graphviz.Picture:
 
 
 def transformer() -> graphviz.Picture:
-    """A transformer layer.
+    """A Transformer layer.
 
     Two shortcuts, each around a normalization and what follows it: attention among the words, then two linear layers at
     each word for itself.
     """
+    layer = nn.TransformerEncoderLayer(64, 4, 256, activation=ag.gelu, norm_first=True)
+    return graphviz.model(layer, np.ones((10, 64), np.float32))
 
-    class TransformerLayer(nn.Module):
-        def __init__(self, size: int, heads: int) -> None:
-            self.attention_norm = nn.LayerNorm(size)
-            self.attention = nn.MultiheadAttention(size, heads)
-            self.norm = nn.LayerNorm(size)
-            self.up = nn.Linear(size, 4 * size)
-            self.down = nn.Linear(4 * size, size)
 
-        def forward(self, x: ag.Node) -> ag.Node:
-            h = self.attention_norm(x)
-            x = x + self.attention(h, h, h)
-            y: ag.Node = x + self.down(ag.gelu(self.up(self.norm(x))))
+def encoder() -> graphviz.Picture:
+    """A Transformer of twelve layers.
+
+    Of layers that are built alike one is drawn. The dashed arrows lead from each layer to the next.
+    """
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            self.embedding = nn.Embedding(10_000, 256)
+            self.layers = nn.ModuleList([nn.TransformerEncoderLayer(256, 8, 1024) for _ in range(12)])
+            self.head = nn.Linear(256, 2)
+
+        def forward(self, words: npt.NDArray[np.int64]) -> ag.Node:
+            x = self.embedding(words)
+            for layer in self.layers:
+                x = layer(x)
+            y: ag.Node = self.head(x)
             return y
 
-    return graphviz.model(TransformerLayer(64, heads=4), np.ones((10, 64), np.float32))
+    return graphviz.model(Encoder(), np.zeros((2, 10), np.int64))
 
 
-PICTURES: list[Callable[[], graphviz.Picture]] = [perceptron, lstm, self_attention, bilstm_crf, transformer]
+PICTURES: list[Callable[[], graphviz.Picture]] = [perceptron, lstm, self_attention, bilstm_crf, transformer, encoder]
 
 
 def page() -> str:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from spago import ag, nn
 from spago.ag.graph import Graph
-from spago.graphviz import to_dot
+from spago.graphviz import Picture, to_dot
+from spago.graphviz._dot import write_layout
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs the program dot")
 
@@ -312,3 +313,35 @@ def test_a_very_long_name_keeps_its_ends_and_is_whole_in_the_tooltip() -> None:
     assert texts(dot, 0)[0].endswith("end")
     assert len(texts(dot, 0)[0]) < 100
     assert f'tooltip="{name}"' in dot
+
+
+@needs_dot
+def test_time_steps_are_drawn_side_by_side_in_their_order() -> None:
+    h, handler = rnn(5)
+    picture = Picture(h, time_steps=handler, direction="TB")
+    text = write_layout(picture._view)
+    places = {line.split()[6].strip('<"'): line.split()[2:4] for line in drawn(text).splitlines() if ">x" in line}
+    assert len({y for _, y in places.values()}) == 1
+    across = [float(x) for _, (x, _) in sorted(places.items())]
+    assert across == sorted(across)
+
+
+def test_lines_between_time_steps_are_laid_out_backwards_and_drawn_forwards() -> None:
+    h, handler = rnn(5)
+    picture = Picture(h, time_steps=handler)
+    text = write_layout(picture._view)
+    turned = [tuple(reversed(line.split("->"))) for line in re.findall(r"(\d+->\d+) \[dir=back\]", text)]
+    kept = [tuple(line.split("->")) for line in re.findall(r"(\d+->\d+);", text)]
+    assert len(turned) == 4
+    assert sorted(turned + kept) == sorted(tuple(line.split("->")) for line in edges(picture.dot))
+
+
+def test_what_has_no_time_steps_is_drawn_from_its_text() -> None:
+    picture = Picture(perceptron())
+    assert write_layout(picture._view) == picture.dot
+
+
+def test_large_pictures_are_laid_out_in_bounded_time() -> None:
+    h, _ = rnn(100)
+    assert "nslimit=2;" in to_dot(h)
+    assert "nslimit" not in to_dot(h, max_nodes=100)

@@ -26,7 +26,7 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_each_picture_that_the_page_shows_is_there() -> None:
     names = re.findall(r"!\[.*?\]\((.*?)\)", make_gallery.page())
-    assert len(names) == len(make_gallery.PICTURES) == 5
+    assert len(names) == len(make_gallery.PICTURES) == 6
     assert all((DOCS / name).stat().st_size < 100_000 for name in names)
 
 
@@ -37,7 +37,8 @@ def test_each_picture_that_the_page_shows_is_there() -> None:
         ("lstm", ["Time Step 4", "f = Sigmoid", "h4 = Mul", "[3]"]),
         ("self_attention", ["query", "key", "value", "Attention", "5×6"]),
         ("bilstm_crf", ["word_lstm", "CRF", "1×3×3 → scalar", "Tagger"]),
-        ("transformer", ["TransformerLayer · 49,984 parameters", "MultiheadAttention", "Gelu", "10×256"]),
+        ("transformer", ["TransformerEncoderLayer · 49,984 parameters", "MultiheadAttention", "Gelu", "10×256"]),
+        ("encoder", ["layers.0 … layers.11 · TransformerEncoderLayer × 12 · 789,760 parameters each", "result"]),
     ],
 )
 def test_a_picture_says_what_it_is_about(name: str, words: list[str]) -> None:

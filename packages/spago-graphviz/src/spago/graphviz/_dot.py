@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from spago.graphviz._view import Box, Line, Role, View
 
@@ -37,7 +38,43 @@ def write_dot(view: View) -> str:
     return "\n".join(_lines(view)) + "\n"
 
 
+def write_layout(view: View) -> str:
+    """Return the DOT text that a picture is drawn from: that of `write_dot`, save for how time steps are laid out.
+
+    Lines that lead from one step to another are written backwards, and after the boxes. So Graphviz begins all steps at
+    the same height and places them side by side, in their order, instead of each below the one before.
+    """
+    return "\n".join(_side_by_side(view) if len(view.steps) > 1 else _lines(view)) + "\n"
+
+
+def _side_by_side(view: View) -> Iterator[str]:
+    boxes = {box.id: box for box in view.boxes}
+    yield from (line for line in _head(view) if "ordering" not in line)
+    yield from _framed(view, view.boxes, 0, [0])
+    for line in reversed(view.lines):
+        source, target = boxes[line.source], boxes[line.target]
+        # No cycle can come of it: leaves, whose lines stay as they are, have none that lead to them.
+        if source.role in (Role.OPERATOR, Role.RESULT) and source.step >= 0 and source.frames[:1] != target.frames[:1]:
+            yield _edge(replace(line, source=line.target, target=line.source), "dir=back")
+        else:
+            yield _edge(line)
+    yield "}"
+
+
 def _lines(view: View) -> Iterator[str]:
+    look = view.look
+    yield from _head(view)
+    yield ""
+    yield from (_edge(line) for line in view.lines)
+    yield ""
+    yield from _framed(view, view.boxes, 0, [0])
+    leaves = [str(box.id) for box in view.boxes if box.role in (Role.INPUT, Role.LEARNED, Role.FIXED, Role.STOPPED)]
+    if look.align_leaves and leaves and not any(box.frames for box in view.boxes):
+        yield f"\t{{rank=source; {'; '.join(leaves)}}}"
+    yield "}"
+
+
+def _head(view: View) -> Iterator[str]:
     look = view.look
     yield "strict digraph {"
     yield f"\trankdir={look.direction};"
@@ -49,22 +86,15 @@ def _lines(view: View) -> Iterator[str]:
     yield f"\tfontname={_FONT};"
     yield f"\tnode [fontname={_FONT},fontsize=13,style=filled];"
     yield f'\tedge [color="{_GREY}",fontcolor="{_GREY}",fontname={_FONT},fontsize=10,arrowsize=0.7];'
-    yield ""
-    yield from (_edge(line) for line in view.lines)
-    yield ""
-    yield from _framed(view, view.boxes, 0, [0])
-    leaves = [str(box.id) for box in view.boxes if box.role in (Role.INPUT, Role.LEARNED, Role.FIXED, Role.STOPPED)]
-    if look.align_leaves and leaves and not any(box.frames for box in view.boxes):
-        yield f"\t{{rank=source; {'; '.join(leaves)}}}"
-    yield "}"
 
 
-def _edge(line: Line) -> str:
-    attributes = [f"label={quoted(f' {line.label} ')}"] if line.label else []
+def _edge(line: Line, *attributes: str) -> str:
+    """Return the line of text of an arrow, with attributes of its own and others."""
+    attributes = (f"label={quoted(f' {line.label} ')}", *attributes) if line.label else attributes
     if line.again:
-        attributes.append("style=dashed,constraint=false")
+        attributes = (*attributes, "style=dashed,constraint=false")
     if line.hidden:
-        attributes.append("style=invis")
+        attributes = (*attributes, "style=invis")
     written = f" [{','.join(attributes)}]" if attributes else ""
     return f"\t{line.source}->{line.target}{written};"
 

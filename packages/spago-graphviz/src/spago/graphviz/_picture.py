@@ -11,7 +11,7 @@ from typing import IO, Any, TypeAlias, Unpack
 
 from spago.ag import Node
 from spago.ag.graph import Graph
-from spago.graphviz._dot import write_dot
+from spago.graphviz._dot import write_dot, write_layout
 from spago.graphviz._html import write_html
 from spago.graphviz._mermaid import write_mermaid
 from spago.graphviz._options import Look, Options
@@ -82,12 +82,17 @@ class Picture:
         Raises:
             NoRendererError: When there is nothing to draw with.
         """
-        return render_dot(self.dot, "svg").decode()
+        return render_dot(write_layout(self._view), "svg").decode()
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write a file whose ending says what: svg, png, pdf, html, dot (or gv), mmd; see `render`."""
-        texts = {"html": lambda: self.html, "mmd": lambda: self.mermaid}
-        return render_file(lambda: self.dot, texts, Path(path))
+        texts = {
+            "dot": lambda: self.dot,
+            "gv": lambda: self.dot,
+            "html": lambda: self.html,
+            "mmd": lambda: self.mermaid,
+        }
+        return render_file(lambda: write_layout(self._view), texts, Path(path))
 
     def __repr__(self) -> str:
         return f"<Picture of {len(self._graph)} nodes, {len(self._view.boxes)} of them drawn>"

@@ -24,7 +24,7 @@ class DrawingError(RuntimeError):
 
 
 def render_file(dot: Callable[[], str], texts: Mapping[str, Callable[[], str]], path: Path) -> Path:
-    """Write a picture to a file of the kind that its ending says, from its DOT text or from another.
+    """Write a picture to a file of the kind that its ending says: drawn from DOT text, or one of the other texts.
 
     Raises:
         ValueError: When the ending is unknown.
@@ -32,7 +32,7 @@ def render_file(dot: Callable[[], str], texts: Mapping[str, Callable[[], str]], 
         OSError: When the file cannot be written; an older file stays as it was.
     """
     format = drawn_format(path)
-    _write(path, texts.get(_ending(path), dot)().encode() if format is None else render_dot(dot(), format))
+    _write(path, texts[_ending(path)]().encode() if format is None else render_dot(dot(), format))
     return path
 
 
