@@ -19,6 +19,7 @@ Examples:
     array(0.5, dtype=float32)
 """
 
+from spago.ag import _allocator as _allocator
 from spago.ag import _syntax as _syntax
 from spago.ag._activations import (
     celu,
