@@ -67,6 +67,13 @@ WRONG_SHAPES = {
     "BroadcastTo: expected a shape that (2, 3) broadcasts to, got (4, 3)": lambda: ag.broadcast_to(A, (4, 3)),
     "Roll: expected an axis of an array of shape (), got -1": lambda: ag.roll(S, 1),
     "Flip: expected axes of an array of shape (4,), got 1": lambda: ag.flip(V, 1),
+    "Prod: expected axes of an array of shape (4,), got 1": lambda: ag.prod(V, 1),
+    "Sort: expected an axis of an array of shape (4,), got 1": lambda: ag.sort(V, 1),
+    "Topk: expected k from 0 to 4 for axis 0 of (4,), got 5": lambda: ag.topk(V, 5),
+    "Repeat: expected at least 0 repeats, got -1": lambda: ag.repeat(V, -1),
+    "Tile: expected at least 0 repeats along each axis, got (2, -1)": lambda: ag.tile(V, (2, -1)),
+    "Tril: expected at least two axes, got shape (4,)": lambda: ag.tril(V),
+    "Triu: expected at least two axes, got shape (4,)": lambda: ag.triu(V),
     "Pad: expected widths of at least 0, a pair (before, after) for each axis of (4,), got -1": lambda: ag.pad(V, -1),
     "Pad: expected widths of at least 0, a pair (before, after) for each axis of (4,), got ((1, 1), (2, 2))": lambda: (
         ag.pad(V, ((1, 1), (2, 2)))

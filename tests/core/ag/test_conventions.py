@@ -159,6 +159,22 @@ def test_max_pooling_takes_the_largest_of_negative_numbers_and_the_first_of_equa
     assert x.grad.tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
 
 
+def test_the_gradient_of_a_product_is_the_product_of_the_others_beside_one_zero_and_beside_two() -> None:
+    x = ag.var([[2.0, 0.0, 3.0], [0.0, 0.0, 3.0]], requires_grad=True)
+    ag.prod(x, axis=1).backward()
+    np.testing.assert_array_equal(x.grad, [[0, 6, 0], [0, 0, 0]])
+
+
+def test_sorting_puts_nan_last_and_the_largest_never_have_it() -> None:
+    x = ag.var([2.0, np.nan, 5.0, 5.0], requires_grad=True)
+    np.testing.assert_array_equal(ag.sort(x).value, [2, 5, 5, np.nan])
+    values, places = ag.topk(x, 2)
+    values.backward()
+    np.testing.assert_array_equal(values.value, [5, 5])
+    np.testing.assert_array_equal(places, [2, 3])
+    np.testing.assert_array_equal(x.grad, [0, 0, 1, 1])
+
+
 def test_a_product_with_zero_keeps_nan_and_inf() -> None:
     with np.errstate(invalid="ignore"):
         y = ag.matmul(np.array([[0.0, 1.0]]), np.array([[NAN, INF], [1.0, 2.0]]))

@@ -618,6 +618,7 @@ def test_operators_of_python_and_methods_of_numpy() -> None:
             (x.T, v.T),
         ],
         *[(x.abs(), abs(v)), (x.clip(0.0, 1.0), v.clip(0, 1)), (x.cumsum(0), v.cumsum(0)), (x.exp(), np.exp(v))],
+        *[(x.prod(0), v.prod(0)), (x.repeat(2, 0), v.repeat(2, 0))],
         *[
             (x.flatten(), v.ravel()),
             (x.max(1), v.max(1)),

@@ -66,5 +66,7 @@ def test_bad_lengths_are_named() -> None:
         Packing.of([[1, 2]], steps=3)
     with pytest.raises(ShapeError, match=r"lengths: expected shape \(3,\), one for each sequence, got \(2,\)"):
         check_lengths([1, 2], steps=3, batch=3)
-    with pytest.raises(TypeError, match="lengths: expected integers, got float64"):
+    with pytest.raises(
+        TypeError, match=r"lengths: expected integers \(B,\) or a mask of booleans \(B, T\), got float64"
+    ):
         Packing.of([1.5], steps=3)

@@ -48,10 +48,10 @@ from spago.ag._backward import backward, backward_many, release_graph
 from spago.ag._convolution import conv1d, conv2d
 from spago.ag._dropout import dropout
 from spago.ag._einsum import einsum
-from spago.ag._elementary import abs, cos, exp, identity, log, reciprocal, sin, sqrt, square, tan
+from spago.ag._elementary import abs, cos, erf, exp, expm1, identity, log, log1p, reciprocal, sin, sqrt, square, tan
 from spago.ag._gradcheck import GradientError, gradcheck
 from spago.ag._gradients import RowGradient, Scatter
-from spago.ag._indexing import gather, getitem, take
+from spago.ag._indexing import gather, getitem, sort, take, topk
 from spago.ag._joining import append_rows, concat, split, stack, unstack
 from spago.ag._linear_algebra import affine, biaffine, bilinear, dot, linear, matmul, matmul_t
 from spago.ag._modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
@@ -70,9 +70,24 @@ from spago.ag._node import (
 )
 from spago.ag._pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, max_pooling
 from spago.ag._profile import Profile, profile
-from spago.ag._reductions import cumsum, max, mean, min, norm, std, sum, variance
+from spago.ag._reductions import cumsum, max, mean, min, norm, prod, std, sum, variance
 from spago.ag._rules import Binary, Joint, Rule, Unary, binary, elementwise, operator, pairwise, unary
-from spago.ag._shaping import broadcast_to, expand_dims, flatten, flip, pad, reshape, roll, squeeze, swapaxes, transpose
+from spago.ag._shaping import (
+    broadcast_to,
+    expand_dims,
+    flatten,
+    flip,
+    pad,
+    repeat,
+    reshape,
+    roll,
+    squeeze,
+    swapaxes,
+    tile,
+    transpose,
+    tril,
+    triu,
+)
 from spago.ag._softmax import log_softmax, logsumexp, softmax, sparsemax, sparsemax_loss
 from spago.ag._threads import get_num_threads, set_num_threads, synchronize
 from spago.ag._time_steps import TimeStepHandler
@@ -126,8 +141,10 @@ __all__ = [
     "elementwise",
     "elu",
     "enable_grad",
+    "erf",
     "exp",
     "expand_dims",
+    "expm1",
     "flatten",
     "flip",
     "gather",
@@ -142,6 +159,7 @@ __all__ = [
     "leaky_relu",
     "linear",
     "log",
+    "log1p",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
@@ -162,13 +180,15 @@ __all__ = [
     "norm",
     "operator",
     "pad",
+    "pairwise",
     "positive_elu",
     "pow",
+    "prod",
     "profile",
-    "pairwise",
     "reciprocal",
     "release_graph",
     "relu",
+    "repeat",
     "reshape",
     "roll",
     "selu",
@@ -180,6 +200,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sort",
     "sparsemax",
     "sparsemax_loss",
     "split",
@@ -199,7 +220,11 @@ __all__ = [
     "tan",
     "tanh",
     "threshold",
+    "tile",
+    "topk",
     "transpose",
+    "tril",
+    "triu",
     "unary",
     "unstack",
     "var",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from spago import mat
 from spago.ag._quiet import divide, multiply, quiet
 from spago.ag._rules import Unary, elementwise
 from spago.mat import Array
+
+_TWO_BY_SQRT_PI = 2 / math.sqrt(math.pi)
 
 
 @elementwise
@@ -59,6 +64,27 @@ def log(x: Array) -> Unary:
     The derivative is 1 / x, and 1e8 at 0, as in the reference: a probability that has underflowed to 0 still learns.
     """
     return np.log(x), lambda g: divide(g, np.where(x == 0, 1e-8, x))
+
+
+@elementwise
+@quiet
+def expm1(x: Array) -> Unary:
+    """eˣ - 1, without cancellation near 0."""
+    y: Array = np.expm1(x)
+    return y, lambda g: multiply(g, y + 1)
+
+
+@elementwise
+@quiet
+def log1p(x: Array) -> Unary:
+    """ln(1 + x), without cancellation near 0; -inf at -1, nan below."""
+    return np.log1p(x), lambda g: divide(g, 1 + x)
+
+
+@elementwise
+def erf(x: Array) -> Unary:
+    """Error function 2/√π ∫_0^x exp(-s²) ds."""
+    return mat.erf(x), lambda g: g * (_TWO_BY_SQRT_PI * np.exp(-np.square(np.clip(x, -30, 30))))
 
 
 @elementwise

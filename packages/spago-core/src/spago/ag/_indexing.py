@@ -1,4 +1,4 @@
-"""Selections: by NumPy's indexing, by row numbers, by position along an axis."""
+"""Selections: by NumPy's indexing, by row numbers, by position along an axis, by size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spago.ag._gradients import Scatter
+from spago.ag._node import Node, Operand
 from spago.ag._reductions import axis_of
 from spago.ag._rules import Unary, unary
 from spago.mat import Array, ShapeError
@@ -103,6 +104,53 @@ def gather(x: Array, indices: npt.ArrayLike, axis: int = -1) -> Unary:
     except IndexError as error:
         raise IndexError(f"Gather: expected positions along axis {axis} of shape {x.shape}: {error}") from error
     return y, lambda g: Scatter(tuple(index), g, repeats=True)
+
+
+@unary
+def sort(x: Array, axis: int = -1) -> Unary:
+    """Elements in ascending order along an axis; nan comes last. Of equals, the first stays first.
+
+    Raises:
+        ShapeError: When x has no such axis.
+    """
+    axis = axis_of(x, axis, "Sort")
+    order = np.argsort(x, axis, kind="stable")
+
+    def pullback(g: Array) -> Array:
+        d = np.empty_like(g)
+        np.put_along_axis(d, order, g, axis)
+        return d
+
+    return np.take_along_axis(x, order, axis), pullback
+
+
+def topk(x: Operand, k: int, axis: int = -1) -> tuple[Node, npt.NDArray[np.intp]]:
+    """The k largest elements along an axis, the largest first, and where they are; nan counts as the smallest.
+
+    Args:
+        x: Shape (..., D) for axis -1.
+        k: How many, from 0 to D.
+        axis: The axis to choose along.
+
+    Returns:
+        Elements and positions, both of shape (..., k). Of equals, the first comes first.
+
+    Raises:
+        ShapeError: When x has no such axis, or fewer than k elements along it.
+
+    Examples:
+        >>> from spago import ag
+        >>> scores, words = ag.topk(ag.var([0.1, 0.7, 0.2]), 2)
+        >>> scores.value, words
+        (array([0.7, 0.2], dtype=float32), array([1, 2]))
+    """
+    values = np.asarray(x)
+    axis = axis_of(values, axis, "Topk")
+    if not 0 <= k <= values.shape[axis]:
+        raise ShapeError(f"Topk: expected k from 0 to {values.shape[axis]} for axis {axis} of {values.shape}, got {k}")
+    order = np.argsort(-values, axis, kind="stable")
+    positions = np.take(order, range(k), axis)
+    return gather(x, positions, axis), positions
 
 
 def _positions(indices: npt.ArrayLike, name: str) -> npt.NDArray[np.integer[Any]]:

@@ -1,4 +1,4 @@
-"""Sums, means, extremes and statistics over axes; running sums."""
+"""Sums, products, means, extremes and statistics over axes; running sums."""
 
 from __future__ import annotations
 
@@ -53,6 +53,26 @@ def sum(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Unary:
     axes = axes_of(x, axis, "Sum")
     y: Array = np.sum(x, axis=axes, keepdims=keepdims)
     return y, lambda g: np.broadcast_to(restore_axes(g, axes, keepdims=keepdims), x.shape)
+
+
+@unary
+@quiet
+def prod(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Unary:
+    """Product over axes, over all of them by default; 1 for no elements.
+
+    The derivative by an element is the product of the others, also where elements are 0.
+    """
+    axes = axes_of(x, axis, "Prod")
+    rows, restore = _as_rows(x, axes)
+
+    @quiet
+    def pullback(g: Array) -> Array:
+        before, after = np.ones_like(rows), np.ones_like(rows)
+        np.cumprod(rows[..., :-1], -1, out=before[..., 1:])
+        np.cumprod(rows[..., :0:-1], -1, out=after[..., -2::-1])
+        return restore(np.reshape(g, (*rows.shape[:-1], 1)) * before * after)
+
+    return np.prod(x, axis=axes, keepdims=keepdims), pullback
 
 
 @unary
@@ -182,15 +202,21 @@ def _extreme(x: Array, axis: Axis, keepdims: bool, arg: Callable[..., Any], name
     axes = axes_of(x, axis, name)
     if not _count(x, axes):
         raise ShapeError(f"{name}: expected at least one element over axes {axes}, got shape {x.shape}")
-    last = tuple(range(x.ndim - len(axes), x.ndim))
-    ordered = np.moveaxis(x, axes, last)
-    rows = ordered.reshape(*ordered.shape[: x.ndim - len(axes)], _count(x, axes))
+    rows, restore = _as_rows(x, axes)
     winners = arg(rows, axis=-1, keepdims=True)
     y: Array = np.take_along_axis(rows, winners, -1)[..., 0]
 
     def pullback(g: Array) -> Array:
         d = np.zeros(rows.shape, x.dtype)
         np.put_along_axis(d, winners, np.reshape(g, y.shape)[..., None], -1)
-        return np.moveaxis(d.reshape(ordered.shape), last, axes)
+        return restore(d)
 
     return restore_axes(y, axes, keepdims=False) if keepdims else y, pullback
+
+
+def _as_rows(x: Array, axes: tuple[int, ...]) -> tuple[Array, Callable[[Array], Array]]:
+    """Return x with the given axes as one, the last, and what turns such an array into one of the shape of x."""
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    ordered = np.moveaxis(x, axes, last)
+    rows = ordered.reshape(*ordered.shape[: x.ndim - len(axes)], _count(x, axes))
+    return rows, lambda d: np.moveaxis(d.reshape(ordered.shape), last, axes)

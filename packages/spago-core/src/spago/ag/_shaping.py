@@ -103,6 +103,74 @@ def broadcast_to(x: Array, shape: Sequence[int]) -> Unary:
 
 
 @unary
+def repeat(x: Array, repeats: int, axis: int = -1) -> Unary:
+    """Each element several times in a row along an axis.
+
+    Raises:
+        ShapeError: When x has no such axis, or repeats is negative.
+
+    Examples:
+        >>> from spago import ag
+        >>> ag.repeat(ag.var([1.0, 2.0]), 3).value
+        array([1., 1., 1., 2., 2., 2.], dtype=float32)
+    """
+    axis = axis_of(x, axis, "Repeat")
+    if repeats < 0:
+        raise ShapeError(f"Repeat: expected at least 0 repeats, got {repeats}")
+    groups = (*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :])
+    return np.repeat(x, repeats, axis), lambda g: g.reshape(groups).sum(axis + 1)
+
+
+@unary
+def tile(x: Array, repeats: int | Sequence[int]) -> Unary:
+    """The whole array several times side by side along each axis.
+
+    Args:
+        x: Any shape.
+        repeats: How often along each axis, from the last one back; more of them than x has axes make new axes.
+
+    Raises:
+        ShapeError: When a number is negative.
+
+    Examples:
+        >>> from spago import ag
+        >>> ag.tile(ag.var([1.0, 2.0]), (2, 2)).value
+        array([[1., 2., 1., 2.],
+               [1., 2., 1., 2.]], dtype=float32)
+    """
+    counts = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    if any(n < 0 for n in counts):
+        raise ShapeError(f"Tile: expected at least 0 repeats along each axis, got {repeats}")
+    axes = max(len(counts), x.ndim)
+    counts = (1,) * (axes - len(counts)) + counts
+    shape = (1,) * (axes - x.ndim) + x.shape
+    groups = [size for pair in zip(counts, shape, strict=True) for size in pair]
+    return np.tile(x, counts), lambda g: g.reshape(groups).sum(tuple(range(0, 2 * axes, 2))).reshape(x.shape)
+
+
+@unary
+def tril(x: Array, k: int = 0) -> Unary:
+    """The lower triangle of the last two axes, 0 above the k-th diagonal.
+
+    Raises:
+        ShapeError: When x has fewer than two axes.
+    """
+    _check_matrices(x, "Tril")
+    return np.tril(x, k), lambda g: np.tril(g, k)
+
+
+@unary
+def triu(x: Array, k: int = 0) -> Unary:
+    """The upper triangle of the last two axes, 0 below the k-th diagonal.
+
+    Raises:
+        ShapeError: When x has fewer than two axes.
+    """
+    _check_matrices(x, "Triu")
+    return np.triu(x, k), lambda g: np.triu(g, k)
+
+
+@unary
 def roll(x: Array, shift: int, axis: int = -1) -> Unary:
     """Elements shifted along an axis towards higher indices; what leaves at the end comes back at the start.
 
@@ -144,3 +212,8 @@ def pad(x: Array, widths: int | Sequence[int] | Sequence[Sequence[int]], value: 
         ) from error
     inner = tuple(slice(before, before + n) for (before, _), n in zip(pairs, x.shape, strict=True))
     return y, lambda g: g[inner]
+
+
+def _check_matrices(x: Array, name: str) -> None:
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: expected at least two axes, got shape {x.shape}")

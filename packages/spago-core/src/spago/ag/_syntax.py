@@ -79,6 +79,8 @@ _METHODS: dict[str, Any] = {
     "max": _reductions.max,
     "mean": _reductions.mean,
     "min": _reductions.min,
+    "prod": _reductions.prod,
+    "repeat": _shaping.repeat,
     "reshape": _reshape,
     "sqrt": _elementary.sqrt,
     "squeeze": _shaping.squeeze,
