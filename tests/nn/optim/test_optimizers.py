@@ -440,8 +440,9 @@ BAD_SETTINGS: list[tuple[Make, dict[str, Any], str]] = [
     (optim.SGD, {"learning_rate": math.nan}, r"SGD: expected a learning rate ≥ 0, got nan"),
     (optim.SGD, {"momentum": 1.0}, r"SGD: expected momentum from 0 to below 1, got 1\.0"),
     (optim.SGD, {"nesterov": True}, r"SGD: expected momentum above 0 with nesterov=True, got 0"),
-    (optim.Adam, {"betas": (0.9, 1.0)}, r"Adam: expected betas from 0 to below 1, got \(0\.9, 1\.0\)"),
-    (optim.AdamW, {"betas": (-0.1, 0.9)}, r"AdamW: expected betas from 0 to below 1"),
+    (optim.Adam, {"betas": (0.9, 1.0)}, r"Adam: expected two betas from 0 to below 1, got \(0\.9, 1\.0\)"),
+    (optim.AdamW, {"betas": (-0.1, 0.9)}, r"AdamW: expected two betas from 0 to below 1"),
+    (optim.LAMB, {"betas": (0.9,)}, r"LAMB: expected two betas from 0 to below 1, got \(0\.9,\)"),
     (optim.RAdam, {"eps": -1e-8}, r"RAdam: expected eps ≥ 0, got -1e-08"),
     (optim.LAMB, {"weight_decay": -1}, r"LAMB: expected weight_decay ≥ 0, got -1"),
     (optim.RMSProp, {"decay": 1.5}, r"RMSProp: expected decay from 0 to below 1, got 1\.5"),
@@ -463,7 +464,7 @@ def test_settings_that_go_bad_later_are_refused_before_the_step() -> None:
     before = values(params)
     give_gradients(params)
     optimizer.groups[0]["betas"] = (0.9, 2.0)
-    with pytest.raises(ValueError, match="Adam: expected betas"):
+    with pytest.raises(ValueError, match="Adam: expected two betas"):
         optimizer.step()
     assert_same(params, before)
     with pytest.raises(
@@ -578,7 +579,7 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         ),
         ({"groups": []}, "Adam: expected state of 1 groups"),
         ({"groups": [{"learning_rate": 0.1}]}, "Adam: expected settings learning_rate, betas"),
-        ({"groups": [good["groups"][0] | {"betas": [2, 3]}]}, "Adam: expected betas from 0 to below 1"),
+        ({"groups": [good["groups"][0] | {"betas": [2, 3]}]}, "Adam: expected two betas from 0 to below 1"),
         ({"arrays": good["arrays"] | {"1.m": np.zeros(3)}}, r"Adam: expected 1\.m of shape \(2, 3\), got \(3,\)"),
         ({"arrays": good["arrays"] | {"7.m": np.zeros(3)}}, r"Adam: expected .*, got 7\.m"),
     ]

@@ -8,12 +8,12 @@ import numpy as np
 
 from spago.mat import Array
 from spago.optim._blocks import Update
-from spago.optim._moments import update_moments
-from spago.optim._optimizer import Optimizer, Params, Rate
+from spago.optim._moments import MomentMethod, update_moments
+from spago.optim._optimizer import Params, Rate
 from spago.optim._weight_decay import decayed
 
 
-class Adam(Optimizer):
+class Adam(MomentMethod):
     """Adam: steps of about the size of the learning rate, along the average gradient over its average size.
 
         m ← β₁ m + (1 - β₁) g
@@ -38,30 +38,6 @@ class Adam(Optimizer):
     """
 
     label = "Adam"
-
-    def __init__(
-        self,
-        params: Params,
-        learning_rate: Rate = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        as_reference: bool = False,
-        **common: Any,
-    ) -> None:
-        settings = {
-            "learning_rate": learning_rate,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "as_reference": as_reference,
-        }
-        super().__init__(params, settings, **common)
-
-    def state_names(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """The averages of the gradient and of its square."""
-        return "m", "v"
 
     def rule(self, settings: Mapping[str, Any], learning_rate: float, t: int) -> Update:
         """Return the update of one step; the equations are in the class."""

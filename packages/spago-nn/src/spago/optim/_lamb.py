@@ -9,11 +9,11 @@ import numpy as np
 from spago.mat import Array
 from spago.optim._blocks import Columns, Update, run
 from spago.optim._clipping import joint_norm
-from spago.optim._moments import update_moments
-from spago.optim._optimizer import Optimizer, Params, Rate
+from spago.optim._moments import MomentMethod, update_moments
+from spago.optim._optimizer import Params, Rate
 
 
-class LAMB(Optimizer):
+class LAMB(MomentMethod):
     """LAMB: the direction of AdamW, made as long as the parameter it changes, times the learning rate.
 
         m ← β₁ m + (1 - β₁) g,   m̂ = m / (1 - β₁ᵗ)
@@ -50,18 +50,15 @@ class LAMB(Optimizer):
         as_reference: bool = False,
         **common: Any,
     ) -> None:
-        settings = {
-            "learning_rate": learning_rate,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "as_reference": as_reference,
-        }
-        super().__init__(params, settings, **common)
-
-    def state_names(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """The averages of the gradient and of its square."""
-        return "m", "v"
+        super().__init__(
+            params,
+            learning_rate,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            as_reference=as_reference,
+            **common,
+        )
 
     def rule(self, settings: Mapping[str, Any], learning_rate: float, t: int) -> Update:
         """Return the update of m and v, which computes u as well; the equations are in the class."""

@@ -145,9 +145,6 @@ class Optimizer(ABC):
         for name in ("eps", "weight_decay"):
             if name in settings and not settings[name] >= 0:
                 raise ValueError(f"{self.name}: expected {name} ≥ 0, got {settings[name]}")
-        for beta in settings.get("betas", ()):
-            if not 0 <= beta < 1:
-                raise ValueError(f"{self.name}: expected betas from 0 to below 1, got {settings['betas']}")
 
     @abstractmethod
     def state_names(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
