@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from spago import ag
 from spago.ag import Node, Operand, ShapeError
+from spago.mat import Array
 from spago.mat.rand import LockedRand
+from spago.nn._blank import NoDraw
 from spago.nn._initial_weights import xavier_uniform
 from spago.nn._key_value_cache import KeyValueCache
 from spago.nn._linear import Linear
@@ -95,15 +97,13 @@ class MultiheadAttention(Module):
         self.rotary = rotary
         # Drawn first, as in the reference.
         out_proj = Linear(embed_dim, embed_dim, bias=bias, rng=rng, dtype=dtype)
-        sizes = (embed_dim, self.kdim, self.vdim)
-        heads = [[xavier_uniform((size, d), rng=rng, dtype=dtype) for d in sizes] for _ in range(num_heads)]
-        q, k, v = (np.concatenate(parts) for parts in zip(*heads, strict=True))
+        weights = _initial_weights(num_heads, size, (embed_dim, self.kdim, self.vdim), rng, dtype)
         if self._is_packed:
-            self.in_proj_weight = Param(np.concatenate([q, k, v]), name="in_proj_weight")
+            self.in_proj_weight = Param(weights[0], name="in_proj_weight")
         else:
-            self.q_proj_weight = Param(q, name="q_proj_weight")
-            self.k_proj_weight = Param(k, name="k_proj_weight")
-            self.v_proj_weight = Param(v, name="v_proj_weight")
+            self.q_proj_weight = Param(weights[0], name="q_proj_weight")
+            self.k_proj_weight = Param(weights[1], name="k_proj_weight")
+            self.v_proj_weight = Param(weights[2], name="v_proj_weight")
         self.in_proj_bias = Param(np.zeros(3 * embed_dim, dtype), name="in_proj_bias") if bias else None
         self.out_proj = out_proj
 
@@ -211,6 +211,20 @@ class MultiheadAttention(Module):
         """The sizes."""
         others = "" if self._is_packed else f", kdim={self.kdim}, vdim={self.vdim}"
         return f"{self.embed_dim}, {self.num_heads}{others}{f', dropout={self.dropout}' if self.dropout else ''}"
+
+
+def _initial_weights(
+    heads: int, size: int, features: tuple[int, int, int], rng: LockedRand | None, dtype: npt.DTypeLike
+) -> list[Array]:
+    """Return the first weights of queries, keys and values, drawn head by head; as one array where that can be."""
+    rows, packed = heads * size, features == (heads * size,) * 3
+    if isinstance(rng, NoDraw):
+        # Zeros that nobody writes take no memory.
+        shapes = [(3 * rows, rows)] if packed else [(rows, d) for d in features]
+        return [rng.uniform(shape, dtype=dtype) for shape in shapes]
+    drawn = [[xavier_uniform((size, d), rng=rng, dtype=dtype) for d in features] for _ in range(heads)]
+    parts = [np.concatenate(of_heads) for of_heads in zip(*drawn, strict=True)]
+    return [np.concatenate(parts)] if packed else parts
 
 
 def _check_pair(query: Node, key: Node, value: Node) -> None:
