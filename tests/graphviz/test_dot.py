@@ -345,3 +345,51 @@ def test_large_pictures_are_laid_out_in_bounded_time() -> None:
     h, _ = rnn(100)
     assert "nslimit=2;" in to_dot(h)
     assert "nslimit" not in to_dot(h, max_nodes=100)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (3, "expected a node, several nodes, or a Graph, got int"),
+        (np.ones(3), "expected a node, several nodes, or a Graph, got float64"),
+        ([ag.var(1.0), "y"], "expected a node, several nodes, or a Graph, got str"),
+        (nn.Linear(2, 3), "got Linear; graphviz.model draws models"),
+    ],
+)
+def test_what_is_no_node_is_refused(nodes: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        to_dot(nodes)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"names": 3}, TypeError, "expected names to be a model or a mapping, got int"),
+        ({"max_nodes": "5"}, TypeError, "expected max_nodes to be of type int, got str"),
+        ({"max_nodes": 4}, ValueError, "expected max_nodes of at least 5, got 4"),
+        ({"clusters": -1}, ValueError, "expected clusters of at least 0, got -1"),
+        ({"values": -1}, ValueError, "expected values of at least 0, got -1"),
+        ({"time_steps": 3}, TypeError, "expected time_steps to be of type TimeStepHandler, got int"),
+        ({"profile": 3}, TypeError, "expected profile to be of type Profile, got int"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        to_dot(perceptron(), **options)
+
+
+def cyclic() -> ag.Node:
+    """Two operators made by hand to be operands of one another."""
+    first: Any = ag.tanh(ag.var(np.ones(2)))
+    second: Any = ag.sin(first)
+    first._operands = (second,)
+    result: ag.Node = second
+    return result
+
+
+@needs_dot
+@pytest.mark.parametrize("max_nodes", [None, 5])
+def test_a_graph_that_was_made_cyclic_by_hand_is_drawn(max_nodes: int | None) -> None:
+    dot = to_dot(cyclic(), max_nodes=max_nodes)
+    assert sorted(edges(dot)) == ["0->1", "1->0"]
+    assert "Tanh" in drawn(dot)

@@ -115,9 +115,9 @@ def test_without_inputs_the_tree_is_drawn() -> None:
     dot = graphviz.model(Encoder()).dot
     assert texts(dot, "out") == ["out", "Linear", "weight 3×8, bias 3", "27 parameters"]
     invisible = re.findall(r"\d+->\d+ \[style=invis\]", dot)
-    assert len(invisible) == len(edges(dot)) == 6
+    assert len(invisible) == len(edges(dot)) == 8
     mermaid = graphviz.model(Encoder()).mermaid
-    assert mermaid.count(" ~~~ ") == 6
+    assert mermaid.count(" ~~~ ") == 8
 
 
 def test_of_layers_that_are_built_alike_one_is_drawn() -> None:
@@ -141,6 +141,12 @@ def test_of_layers_that_are_built_alike_one_is_drawn() -> None:
     ]
     assert len(re.findall(r"style=dashed,constraint=false", dot)) == 2
     assert len(re.findall(r"<b>norm</b>", graphviz.model(model, INDICES, max_nodes=None).dot)) == 12
+
+
+def test_modules_without_parameters_are_in_the_tree() -> None:
+    dot = graphviz.model(nn.Sequential(nn.Linear(2, 3), nn.Activation("relu"), nn.Dropout(0.5))).dot
+    assert re.findall(r"<b>(.*?)</b>", dot) == ["0", "1", "2"]
+    assert "<b>Dropout</b>" in graphviz.model(nn.Dropout(0.5)).dot
 
 
 def test_of_layers_that_are_built_alike_one_is_in_the_tree() -> None:

@@ -223,7 +223,8 @@ class _Tree:
         return (part for part in self.parts.values() if part.name != name and part.name.startswith(prefix))
 
     def _matters(self, part: Part) -> bool:
-        return bool(part.calls or part.parameters)
+        # Without a run the tree of modules is all there is to see.
+        return bool(part.calls or part.parameters or not self.run.spans)
 
     def path(self, name: str) -> list[str]:
         """Return the names of the modules around and including this one, the model first."""
@@ -346,7 +347,7 @@ def _array_box(id: int, name: str, array: Any) -> Box:
 
 def _idle(tree: _Tree, members: dict[str, list[int]]) -> list[str]:
     """Return the modules that deserve a box but have no node in the graph."""
-    boxes = (tree.box_around(name) for name, part in tree.parts.items() if part.parameters)
+    boxes = (tree.box_around(name) for name, part in tree.parts.items() if part.parameters or not tree.run.spans)
     return [name for name in dict.fromkeys(boxes) if name is not None and name not in members]
 
 

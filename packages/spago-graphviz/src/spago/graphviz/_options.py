@@ -88,7 +88,7 @@ class Look:
         """Return the look that options ask for.
 
         Raises:
-            TypeError: For an option that does not exist.
+            TypeError: For an option that does not exist, or is of another type.
             ValueError: For a value that an option does not have.
         """
         known = [field.name for field in fields(cls)]
@@ -96,16 +96,28 @@ class Look:
             if name not in known:
                 raise TypeError(f"graphviz: expected one of the options {', '.join(known)}, got {name!r}")
         look = cls(**options)
+        if not (look.names is None or isinstance(look.names, Mapping) or hasattr(look.names, "named_parameters")):
+            raise TypeError(f"graphviz: expected names to be a model or a mapping, got {type(look.names).__name__}")
+        _check_type("time_steps", look.time_steps, TimeStepHandler)
+        _check_type("profile", look.profile, Profile)
+        for name, least in (("max_nodes", 5), ("clusters", 0), ("values", 0)):
+            number = getattr(look, name)
+            _check_type(name, number, int)
+            if number is not None and number < least:
+                raise ValueError(f"graphviz: expected {name} of at least {least}, got {number}")
         _check("shapes", look.shapes, ("nodes", "edges", "none"))
         _check("color", look.color, ("role", "gradient", "time", "none"))
         _check("direction", look.direction, ("LR", "TB", "RL", "BT"))
         if look.color == "time" and look.profile is None:
             raise ValueError('graphviz: expected profile= for color="time", got none; measure with ag.profile()')
-        if look.max_nodes is not None and look.max_nodes < 5:
-            raise ValueError(f"graphviz: expected max_nodes of at least 5, got {look.max_nodes}")
         return look
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"graphviz: expected {name} to be one of {', '.join(known)}, got {value!r}")
+
+
+def _check_type(name: str, value: object, kind: type[object]) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"graphviz: expected {name} to be of type {kind.__name__}, got {type(value).__name__}")

@@ -44,12 +44,10 @@ class Picture:
 
     def __init__(self, nodes: Drawable, **options: Unpack[Options]) -> None:
         look = Look.of(options)
-        if isinstance(nodes, Node):
-            graph = Graph(nodes, time_steps=look.time_steps)
-        elif isinstance(nodes, Graph):
-            graph = nodes if look.time_steps is None else Graph(*_roots(nodes), time_steps=look.time_steps)
+        if isinstance(nodes, Graph) and look.time_steps is None:
+            graph = nodes
         else:
-            graph = Graph(*nodes, time_steps=look.time_steps)
+            graph = Graph(*_roots(nodes), time_steps=look.time_steps)
         self._view = view(graph, look)
         self._graph = graph
 
@@ -205,5 +203,15 @@ def show(nodes: Drawable, **options: Unpack[Options]) -> Picture:
     return Picture(nodes, **(Options(max_nodes=_READABLE) | options))
 
 
-def _roots(graph: Graph) -> list[Node]:
-    return [graph.nodes[id] for id in graph.roots]
+def _roots(nodes: Drawable) -> list[Node]:
+    if isinstance(nodes, Node):
+        return [nodes]
+    if isinstance(nodes, Graph):
+        return [nodes.nodes[id] for id in nodes.roots]
+    given: Any = nodes
+    listed: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    for node in listed:
+        if not isinstance(node, Node):
+            hint = "; graphviz.model draws models" if callable(getattr(node, "named_modules", None)) else ""
+            raise TypeError(f"graphviz: expected a node, several nodes, or a Graph, got {type(node).__name__}{hint}")
+    return listed
