@@ -1,7 +1,7 @@
 """The kernels keep the error bounds that their docstrings state, wherever x is."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -149,6 +149,19 @@ def test_a_gradient_is_the_central_difference(kernel: str, gradient: str) -> Non
     difference = (function(x + 1e-6) - function(x - 1e-6)) / 2e-6
 
     np.testing.assert_allclose(getattr(mat, gradient)(x), difference, atol=2e-9)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_the_gradient_of_gelu_is_multiplied_on_the_way(approximate: Literal["none", "tanh"]) -> None:
+    x, g = np.random.default_rng(1).normal(size=(2, 3, 20_001)).astype(np.float32)
+
+    y = mat.gelu(x, approximate)
+
+    slope = mat.gelu_grad(x, approximate, y)
+    np.testing.assert_array_equal(mat.gelu_grad(x, approximate, y, g), slope * g)
+    np.testing.assert_array_equal(
+        mat.gelu_grad(x[0, :5], approximate, None, g[0, :5]), mat.gelu_grad(x[0, :5], approximate) * g[0, :5]
+    )
 
 
 @pytest.mark.parametrize(("terms", "table"), [(12, "_G_32"), (24, "_G_64")])

@@ -157,7 +157,7 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Unary:
     Source: D. Hendrycks, K. Gimpel (2016), arXiv:1606.08415, section 2.
     """
     y = mat.gelu(x, approximate)
-    return y, lambda g: g * mat.gelu_grad(x, approximate, y)
+    return y, lambda g: mat.gelu_grad(x, approximate, y, g)
 
 
 @elementwise

@@ -131,8 +131,10 @@ def gelu(x: Array, approximate: Literal["none", "tanh"] = "none") -> Array:
 
 
 @in_pieces
-def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none", y: Array | None = None) -> Array:
-    """Derivative of GELU in either form.
+def gelu_grad(
+    x: Array, approximate: Literal["none", "tanh"] = "none", y: Array | None = None, g: Array | None = None
+) -> Array:
+    """Derivative of GELU in either form; times g, if there is one.
 
         none    Φ(x) + x φ(x)
         tanh    ½ (1 + t) + ½ x (1 - t²) u', with u = √(2/π) (x + 0.044715 x³), t = tanh(u)
@@ -142,7 +144,8 @@ def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none", y: Array 
     Args:
         x: Any shape.
         approximate: As in gelu.
-        y: What gelu gave for x, if it is at hand: Φ is y / x then, which takes a quarter of the time.
+        y: What gelu gave for x, if it is at hand: Φ is y / x then, which takes a third of the time.
+        g: What the derivative is multiplied by, such as the gradient of y, while it is in the processor's cache.
 
     Returns:
         Shape and dtype of x; 1 at +inf, 0 at -inf.
@@ -151,8 +154,12 @@ def gelu_grad(x: Array, approximate: Literal["none", "tanh"] = "none", y: Array 
         ValueError: approximate is another word.
     """
     if y is not None and approximate == "none":
-        return _gelu_erf_grad(x, y)
-    return _form(approximate, _gelu_erf_grad, _gelu_tanh_grad)(x)
+        slope = _gelu_erf_grad(x, y)
+    else:
+        slope = _form(approximate, _gelu_erf_grad, _gelu_tanh_grad)(x)
+    if g is not None:
+        slope *= g
+    return slope
 
 
 # The formulas
