@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spago import ag, nn
@@ -261,6 +261,9 @@ def test_graphviz_reads_any_name(name: str) -> None:
 
 @needs_dot
 @given(st.text(max_size=20))
+@example("]")
+@example("]]")
+@example("]]>")
 def test_graphviz_reads_names_of_any_characters(name: str) -> None:
     drawn(to_dot(ag.var([1.0, 2.0], name=name), names={}))
 

@@ -203,6 +203,8 @@ def _visible(c: str) -> str:
 
 def escaped(text: str) -> str:
     """Return text as part of an HTML-like label."""
+    if text and not text.strip("]"):
+        return "&#93;" * len(text)  # brackets alone are a syntax error to Graphviz
     return "".join(_XML.get(c, c) for c in visible(text))
 
 

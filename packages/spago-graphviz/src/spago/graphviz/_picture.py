@@ -208,8 +208,10 @@ def _roots(nodes: Drawable) -> list[Node]:
         return [nodes]
     if isinstance(nodes, Graph):
         return [nodes.nodes[id] for id in nodes.roots]
-    given: Any = nodes
-    listed: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    try:
+        listed: list[Any] = list(nodes)
+    except TypeError:
+        listed = [nodes]
     for node in listed:
         if not isinstance(node, Node):
             hint = "; graphviz.model draws models" if callable(getattr(node, "named_modules", None)) else ""
