@@ -238,7 +238,7 @@ def in_memory(folder: Path, words: int, size: int) -> None:
     keyed_vectors = importlib.import_module("gensim.models").KeyedVectors
     values = np.tile(pool(size), (-(-words // 5000), 1))[:words]
     with Memory() as memory:
-        peer = keyed_vectors(size, count=words, dtype=np.float32)
+        peer = keyed_vectors(size)
         peer.add_vectors([word(n) for n in range(words)], values)
     row("gensim's KeyedVectors, all in memory", len(peer), "words", str(memory))
 

@@ -123,8 +123,11 @@ def vector_blocks(store: Store) -> Iterator[VectorBlock]:
 
 def _bytes_of(store: Store) -> int:
     """Return the bytes of all vectors of a store."""
-    attributes = store.attributes
-    return len(store) * int(attributes.get("size", 0)) * np.dtype(str(attributes.get("dtype", "float32"))).itemsize
+    return len(store) * int(store.attributes.get("size", 0)) * _dtype_of(store).itemsize
+
+
+def _dtype_of(store: Store) -> np.dtype[Any]:
+    return np.dtype(str(store.attributes.get("dtype", "float32")))
 
 
 def _from_store(store: Store, start: bytes = b"") -> Iterator[VectorBlock]:
@@ -150,15 +153,15 @@ class _Index:
             start = self._read(len(_MAGIC) + _LENGTH.size).tobytes()
             if not start.startswith(_MAGIC):
                 raise _UselessError
-            try:
-                fields = unpack(self._read(_LENGTH.unpack_from(start, len(_MAGIC))[0]).tobytes(), path)
-            except FormatError as error:
-                raise _UselessError from error
+            fields = unpack(self._read(_LENGTH.unpack_from(start, len(_MAGIC))[0]).tobytes(), path)
             if fields["revision"] != revision:
                 raise _UselessError
             self._count: int = fields["count"]
             self._size: int = fields["size"]
             self._dtype = np.dtype(fields["dtype"])
+        except FormatError as error:
+            self._file.close()
+            raise _UselessError from error
         except BaseException:
             self._file.close()
             raise
@@ -230,6 +233,7 @@ class _NewIndex:
         self._temporary = path.with_name(f"{path.name}.tmp")
         self._store = store
         self._revision: str = store.revision
+        self._dtype = _dtype_of(store).newbyteorder("<")
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -237,8 +241,8 @@ class _NewIndex:
             self._mine = self._path not in _being_made
             _being_made.add(self._path)
         if self._mine:
-            fields = {name: self._store.attributes[name] for name in ("size", "dtype")}
-            header = pack({"format": FORMAT, "revision": self._revision, "count": len(self._store), **fields})
+            fields = {"size": self._store.attributes["size"], "dtype": self._dtype.str, "count": len(self._store)}
+            header = pack({"format": FORMAT, "revision": self._revision, **fields})
             with suppress(OSError):
                 self._file = self._temporary.open("wb")
             self._write(_MAGIC, _LENGTH.pack(len(header)), header)
@@ -246,11 +250,10 @@ class _NewIndex:
 
     def add(self, block: VectorBlock) -> None:
         """Add vectors."""
-        dtype = block.values.dtype.newbyteorder("<")
-        vectors = block.values.astype(dtype, copy=False).tobytes()
+        vectors = block.values.astype(self._dtype, copy=False).tobytes()
         vectors += bytes(-len(vectors) % 8)
         ends = np.cumsum([len(key) for key in block.keys]).astype("<u4").tobytes()
-        rest = block.lengths.astype(dtype).tobytes() + ends + b"".join(block.keys)
+        rest = block.lengths.astype(self._dtype, copy=False).tobytes() + ends + b"".join(block.keys)
         head = _BLOCK.pack(len(block.keys), sum(map(len, block.keys)), _sum(vectors))
         self._write(head, _CRC.pack(crc32(rest, crc32(head))), vectors, rest)
 
