@@ -6,14 +6,17 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spago import nn
 from spago.nn import gob
+from spago.nn._checkpoint import Checkpoint
 from spago.nn._inspect import inspect_file, is_gob
+from spago.nn._progress import watched
+from spago.nn._safetensors import save_arrays
 
 _LARGE = 50_000_000
 
@@ -30,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _convert(given.input, given.output, given.kind)
     except (ValueError, OSError) as error:
-        parser.error(str(error))
+        parser.exit(2, f"{parser.prog}: {error}\n")
     return 0
 
 
@@ -40,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="names, shapes, dtypes, sizes and metadata of a file")
     inspect.add_argument("file", type=Path, help="gob, safetensors, an index of several of these, or PyTorch's")
     inspect.add_argument("--json", action="store_true", help="for programs")
-    convert = commands.add_parser("convert", help="between Go Spago's gob and safetensors, by the ending .gob")
-    convert.add_argument("input", type=Path, metavar="IN", help="a gob file, or one of nn.save")
-    convert.add_argument("output", type=Path, metavar="OUT", help="a .safetensors or .gob file")
+    convert = commands.add_parser("convert", help="between Go Spago's gob and safetensors, and from PyTorch's")
+    convert.add_argument("input", type=Path, metavar="IN", help="a gob file, one of nn.save, or PyTorch's")
+    convert.add_argument("output", type=Path, metavar="OUT", help="a file; gob if it ends in .gob, else safetensors")
     convert.add_argument(
         "--kind", help="the Go type of a gob file, such as *rmsnorm.Model, where its fields do not say"
     )
@@ -55,32 +58,40 @@ def _convert(source: Path, target: Path, kind: str | None) -> None:
     Raises:
         ValueError: Both are of one format, or the model is not one that both have.
     """
-    from_gob = is_gob(source)
-    if from_gob == (target.suffix == ".gob"):
-        raise ValueError(f"{target}: expected {'another ending than .gob' if from_gob else 'a file that ends in .gob'}")
-    with _progress(source) as advance:
-        model = gob.load_model(source, kind) if from_gob else nn.load_model(source)
-        advance()
-        if from_gob:
-            nn.save(model, target)
+    with source.open("rb") as file:
+        from_torch = file.read(4) == b"PK\3\4"
+    from_gob, to_gob = is_gob(source), target.suffix == ".gob"
+    if from_gob == to_gob and not from_torch:
+        ending = "another ending than .gob" if from_gob else "the ending .gob"
+        raise ValueError(f"{target}: expected {ending}, as {source} is {'' if from_gob else 'not '}of that format")
+    if from_torch and to_gob:
+        raise ValueError(f"{source}: expected a file of nn.save, got one of PyTorch, which tells of no layers")
+    with _progress(source):
+        if from_torch:
+            with Checkpoint(source) as file:
+                save_arrays(target, {name: file.read_any(name) for name in file.shapes})
+        elif from_gob:
+            nn.save(gob.load_model(source, kind), target)
         else:
-            gob.save_model(model, target)
-        advance()
+            gob.save_model(nn.load_model(source), target)
+    sys.stdout.write(f"{target}: {target.stat().st_size:,} bytes\n")
 
 
 @contextmanager
-def _progress(source: Path) -> Generator[Callable[[], object]]:
-    """A bar for a large file, by tqdm where it is installed; it advances once read and once written."""
+def _progress(source: Path) -> Generator[None]:
+    """A bar for a large file, by tqdm where it is installed: one half is for reading, one for writing."""
     size = source.stat().st_size
     try:
         tqdm: Any = importlib.import_module("tqdm").tqdm if size > _LARGE else None
     except ImportError:
         tqdm = None
     if tqdm is None:
-        yield lambda: None
+        yield
         return
     with tqdm(total=2 * size, unit="B", unit_scale=True, desc=source.name) as bar:
-        yield lambda: bar.update(size)
+        with watched(lambda done: bar.update(min(done, bar.total - bar.n))):
+            yield
+        bar.update(bar.total - bar.n)  # what is no array
 
 
 if __name__ == "__main__":

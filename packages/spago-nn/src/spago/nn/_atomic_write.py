@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -25,7 +26,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
-    file = temporary.open("xb")
+    try:
+        file = temporary.open("xb")
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(target.parent)) from None
     try:
         with file:
             yield file

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from spago.mat import FormatError
 from spago.nn._guards import is_array, is_dict, is_mapping
 from spago.nn._safetensors import ArrayFile, PathLike, leads_elsewhere
-from spago.nn._torch_files import load_torch
+from spago.nn._torch_files import read_torch
 
 Rename: TypeAlias = Mapping[str, str | None] | Callable[[str], str | None]
 
@@ -80,6 +80,10 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             raise ValueError(f"{self.path}: expected floats for {name}, got {self.dtypes[name]}")
         return self._read[name]()
 
+    def read_any(self, name: str) -> npt.NDArray[Any]:
+        """Return an array of any dtype by its new name."""
+        return self._read[name]()
+
     def _add(self, name: str, shape: tuple[int, ...], dtype: str, read: Callable[[], npt.NDArray[Any]]) -> None:
         new = self._rename(name)
         if new is None:
@@ -111,13 +115,13 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             self._add_safetensors(path, memory_map, names)
 
     def _add_torch(self) -> None:
-        content = load_torch(self.path)
+        content, narrow = read_torch(self.path)
         if not is_dict(content):
             _refuse(self.path, "a dict of arrays", type(content).__name__)
         for name, array in _flat(content):
             if leads_elsewhere(name):
                 _refuse(self.path, "names that are no paths to elsewhere", f"{name[:80]!r}")
-            self._add(name, array.shape, _name_of(array.dtype), partial(np.asarray, array))
+            self._add(name, array.shape, narrow.get(id(array)) or _name_of(array.dtype), partial(np.asarray, array))
 
 
 def read_index(path: PathLike) -> dict[str, str]:

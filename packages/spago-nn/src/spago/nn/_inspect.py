@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spago.mat import FormatError
 from spago.nn._checkpoint import Checkpoint
 from spago.nn._guards import is_array, is_list, is_mapping
 from spago.nn._safetensors import PathLike
@@ -83,7 +84,7 @@ def inspect_file(path: PathLike) -> FileInfo:
     size = Path(path).stat().st_size
     if is_gob(path):
         info = FileInfo(str(path), "gob", size)
-        for name, value in _walk(load(path)):
+        for name, value in _walk(_load(path)):
             if is_array(value):
                 info.arrays.append(ArrayInfo(name, value.shape, _dtype(value), value.nbytes))
             else:
@@ -95,6 +96,16 @@ def inspect_file(path: PathLike) -> FileInfo:
             dtype = file.dtypes[name]
             info.arrays.append(ArrayInfo(name, shape, dtype, math.prod(shape) * _SIZES.get(dtype, 1)))
         return info
+
+
+def _load(path: PathLike) -> Any:
+    try:
+        return load(path)
+    except FormatError as error:
+        if str(path).endswith(".gob"):
+            raise
+        message = f"{path}: expected a model file of gob, safetensors or PyTorch, got none; as gob, {error}"
+        raise FormatError(message) from error
 
 
 def is_gob(path: PathLike) -> bool:

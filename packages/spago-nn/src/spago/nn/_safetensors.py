@@ -26,6 +26,7 @@ import numpy.typing as npt
 from spago.mat import FormatError
 from spago.nn._atomic_write import atomic_write
 from spago.nn._large_header import MAX_ARRAYS, LargeHeader
+from spago.nn._progress import advance
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -122,6 +123,7 @@ def save_arrays(path: PathLike, arrays: Mapping[str, npt.ArrayLike], metadata: M
         file.write(text)
         for array in ordered.values():
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            advance(array.nbytes)
 
 
 def load_arrays(path: PathLike, *, memory_map: bool = False) -> dict[str, npt.NDArray[Any]]:
@@ -198,6 +200,7 @@ class ArrayFile:
             data = array.reshape(-1).view(np.uint8).data
             if self._file.readinto(data) != len(data):
                 _refuse(self.path, f"{len(data)} bytes for {name!r}", "fewer; the file was cut while it was read")
+        advance(entry.stop - entry.start)
         return _native(array, entry.dtype)
 
 

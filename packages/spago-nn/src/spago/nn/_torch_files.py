@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from spago.mat import FormatError
 from spago.nn._guards import are_sizes, is_array, is_dict, is_list, is_mapping, is_tuple
+from spago.nn._progress import advance
 from spago.nn._safetensors import PathLike
 from spago.nn._widen import read_widened
 from spago.nn._zip import Stored, read_directory
@@ -91,8 +92,18 @@ def load_torch(path: PathLike) -> Any:
         FormatError: The file is damaged, of another format, or holds what is not allowed.
         OSError: The file cannot be read.
     """
+    return read_torch(path)[0]
+
+
+def read_torch(path: PathLike) -> tuple[Any, dict[int, str]]:
+    """Read a file; see `load_torch`.
+
+    Returns:
+        What it holds; and, by the id of an array that has been widened, its dtype in the file: `F16` or `BF16`.
+    """
     with Path(path).open("rb") as file:
-        return _Checkpoint(file, str(path)).load()
+        checkpoint = _Checkpoint(file, str(path))
+        return checkpoint.load(), checkpoint.narrow
 
 
 class _Checkpoint:
@@ -104,6 +115,7 @@ class _Checkpoint:
         self.entries = read_directory(file, path)
         self.storages: dict[str, tuple[str, _Storage]] = {}
         self.folder = ""
+        self.narrow: dict[int, str] = {}
 
     def refuse(self, expected: str, got: str) -> NoReturn:
         raise FormatError(f"{self.path}: expected {expected}, got {got}"[:1000])
@@ -139,8 +151,10 @@ class _Checkpoint:
         if count * dtype.itemsize != entry.size:
             self.refuse(f"{count * dtype.itemsize} bytes for storage {key!r}", f"{entry.size}")
         read = partial(entry.read_into, file=self.file, what=f"{self.path}, storage {key!r}")
+        advance(entry.size)
         if kind in ("bfloat16", "<f2"):
             array: npt.NDArray[Any] = read_widened(read, count, kind == "bfloat16")
+            self.narrow[id(array)] = "BF16" if kind == "bfloat16" else "F16"
         else:
             array = np.empty(count, dtype)
             read(array.view(np.uint8).data)
@@ -384,12 +398,15 @@ class _Machine:
             )
         if math.prod(size or 1 for size in sizes) > 1 << 60:
             self.refuse("sizes that an array can have", f"{sizes}")
-        if not count:
-            return np.empty(sizes, flat.dtype)
         steps = [
             stride * flat.itemsize if size > 1 else flat.itemsize for size, stride in zip(sizes, strides, strict=True)
         ]
-        return np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps)
+        view: npt.NDArray[Any] = (
+            np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps) if count else np.empty(sizes, flat.dtype)
+        )
+        if id(flat) in self.file.narrow:
+            self.file.narrow[id(view)] = self.file.narrow[id(flat)]
+        return view
 
     def parameter(self, arguments: tuple[Any, ...]) -> npt.NDArray[Any]:
         if not arguments or not is_array(arguments[0]):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from spago.nn._atomic_write import atomic_write
+from spago.nn._progress import advance
 from spago.nn.gob._reader import ANY, REGISTERED, Budget, Reader
 from spago.nn.gob._types import Type, go_type
 from spago.nn.gob._writer import encode
@@ -79,8 +80,16 @@ def save(value: Any, path: PathLike, kind: str | Type | None = None, *, interfac
         OSError: The file cannot be written.
     """
     pieces = encode(value, None if kind is None else _declared(kind), interface=interface)
+    write(pieces, path)
+
+
+def write(pieces: list[bytes | memoryview], path: PathLike) -> None:
+    """Write what `encode` returns to a file."""
     with atomic_write(path) as file:
-        file.writelines(pieces)
+        for piece in pieces:
+            file.write(piece)
+            if isinstance(piece, memoryview):  # a matrix
+                advance(len(piece))
 
 
 def dumps(value: Any, kind: str | Type | None = None, *, interface: bool = False) -> bytes:

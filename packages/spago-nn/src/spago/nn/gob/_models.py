@@ -11,7 +11,6 @@ import numpy as np
 
 from spago import nn
 from spago.mat import FormatError
-from spago.nn._atomic_write import atomic_write
 from spago.nn._birnn import Merge
 from spago.nn._guards import is_list, is_mapping
 from spago.nn.gob._activations import activation, number_of, read_activation, write_activation
@@ -28,7 +27,7 @@ from spago.nn.gob._codec import (
 from spago.nn.gob._composites import COMPOSITES
 from spago.nn.gob._convolutions import is_flat, read_convolution, write_convolution
 from spago.nn.gob._declarations import declare
-from spago.nn.gob._files import PathLike, known_kind, load, loads
+from spago.nn.gob._files import PathLike, known_kind, load, loads, write
 from spago.nn.gob._parts import Fields, fill, split
 from spago.nn.gob._reader import ANY, REGISTERED
 from spago.nn.gob._types import STRUCTS
@@ -678,8 +677,7 @@ def save_model(model: Any, path: PathLike, *, interface: bool = False) -> None:
         OSError: The file cannot be written.
     """
     pieces = encode(to_data(model), interface=interface)
-    with atomic_write(path) as file:
-        file.writelines(pieces)
+    write(pieces, path)
 
 
 def dumps_model(model: Any, *, interface: bool = False) -> bytes:

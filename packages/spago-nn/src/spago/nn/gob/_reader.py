@@ -16,6 +16,7 @@ import numpy as np
 
 from spago import mat
 from spago.mat import Array, FormatError
+from spago.nn._progress import advance
 from spago.nn.gob import _types as t
 from spago.nn.gob._numbers import DTYPES, FEW, decode_run, float_of
 from spago.nn.gob._types import LEAVES, PREDEFINED, Fields, Type
@@ -468,6 +469,7 @@ class Reader:
     def matrix(self) -> Array:
         """All of the stream as a matrix."""
         self.charge(2 * _OBJECT + len(self.data))
+        advance(len(self.data))
         try:
             return mat.unmarshal(self.data)
         except FormatError as error:
