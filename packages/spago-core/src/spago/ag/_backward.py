@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spago.ag._anomaly import check_gradient
-from spago.ag._gradients import Parts, RowGradient, RowSelections, Scatter, sum_to_shape
+from spago.ag._gradients import Outer, OuterSum, Parts, RowGradient, RowSelections, Scatter, sum_to_shape
 from spago.ag._modes import mode
 from spago.ag._node import LOCK, GraphError, Node, Operator, ReleasedOperator, Variable
 from spago.ag._queue import await_value, worth_queueing
@@ -205,8 +205,8 @@ class _Pass:
                 if pullback is None:
                     continue
                 d = pullback if joint else pullback(g)
-                if type(d) is not ndarray and (type(d) is Scatter or type(d) is Parts):
-                    if watched and type(d) is Scatter:
+                if type(d) is not ndarray and (type(d) is Scatter or type(d) is Outer or type(d) is Parts):
+                    if watched and not isinstance(d, Parts):
                         check_gradient(node, operand, d.values)
                     self.add(operand, d)
                     continue
@@ -255,7 +255,16 @@ class _Pass:
             self.visit(node)
         if type(d) is Scatter and node.takes_rows and self.add_rows(node, before, d):
             return
-        if type(before) is RowSelections:
+        if type(d) is Outer:
+            if not isinstance(node, Operator) and (before is None or type(before) is OuterSum):
+                gradients.setdefault(node, OuterSum()).add(d)
+                return
+            d = d.values.astype(node.dtype, copy=False)
+            if before is None:
+                gradients[node] = d
+                owned.add(node)
+                return
+        if type(before) is RowSelections or type(before) is OuterSum:
             before = self.made_dense(node, before)
         if isinstance(before, Task) or isinstance(d, Task):
             self.add_later(node, before, d)
@@ -282,9 +291,13 @@ class _Pass:
         selections.parts.append((rows, d.values.astype(node.dtype, copy=False)))
         return True
 
-    def made_dense(self, leaf: Any, selections: RowSelections) -> Any:
-        """Make the gradient of a leaf an array, at which more arrives than rows."""
-        dense = self.gradients[leaf] = RowGradient.total(selections.parts, leaf.shape).dense()
+    def made_dense(self, leaf: Any, collected: RowSelections | OuterSum) -> Any:
+        """Make the gradient of a leaf an array, at which more arrives than rows, or than products."""
+        if isinstance(collected, OuterSum):
+            dense = collected.dense().astype(leaf.dtype, copy=False)
+        else:
+            dense = RowGradient.total(collected.parts, leaf.shape).dense()
+        self.gradients[leaf] = dense
         self.owned.add(leaf)
         return dense
 
@@ -336,6 +349,9 @@ class _Pass:
         """Return what has arrived at a leaf, where it is not an array yet."""
         if type(g) is RowSelections:
             return RowGradient.total(g.parts, leaf.shape)
+        if type(g) is OuterSum:
+            self.owned.add(leaf)
+            return g.dense().astype(leaf.dtype, copy=False)
         if type(g) is Task:
             g = g.result()
             self.owned.add(leaf)

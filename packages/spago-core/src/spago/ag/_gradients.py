@@ -118,6 +118,68 @@ class RowSelections:
         self.parts: list[tuple[Rows, Array]] = []
 
 
+class Outer:
+    """The gradient gᵀ · x of a weight that maps rows x to rows whose gradient is g.
+
+    At a leaf such products are collected, and taken many at once: a weight that is used step by step, or node by node
+    in a tree, then costs one product of matrices, not many small ones with sums of their results.
+
+    Attributes:
+        g: (n, out).
+        x: (n, in).
+    """
+
+    __slots__ = ("g", "x")
+
+    def __init__(self, g: Array, x: Array) -> None:
+        self.g = g
+        self.x = x
+
+    @property
+    def values(self) -> Array:
+        """The product, (out, in)."""
+        product: Array = self.g[0][:, None] * self.x[0] if len(self.g) == 1 else self.g.T @ self.x
+        return product
+
+
+class OuterSum:
+    """What has arrived at a leaf in one pass, as long as these are products; see `Outer`.
+
+    Products are taken when there are `LIMIT` rows of them, so that little more than the sum is ever held.
+    """
+
+    LIMIT = 256
+
+    __slots__ = ("n_rows", "parts", "sum")
+
+    def __init__(self) -> None:
+        self.parts: list[Outer] = []
+        self.n_rows = 0
+        self.sum: Array | None = None
+
+    def add(self, product: Outer) -> None:
+        """Note a product."""
+        self.parts.append(product)
+        self.n_rows += len(product.g)
+        if self.n_rows >= self.LIMIT:
+            self.sum = self.dense()
+            self.parts, self.n_rows = [], 0
+
+    def dense(self) -> Array:
+        """Return the sum of all products so far, which no one else holds."""
+        if not self.parts:
+            assert self.sum is not None
+            return self.sum
+        if len(self.parts) == 1:
+            product = self.parts[0].values
+        else:
+            g, x = (np.concatenate([getattr(part, name) for part in self.parts]) for name in ("g", "x"))
+            product = g.T @ x
+        if self.sum is not None:
+            product += self.sum
+        return product
+
+
 class Parts:
     """The gradients of an operator's several results, as far as any have arrived."""
 

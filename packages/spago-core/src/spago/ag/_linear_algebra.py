@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from spago.ag._arithmetic import add
-from spago.ag._gradients import sum_to_shape
+from spago.ag._gradients import Outer, OuterSum, sum_to_shape
 from spago.ag._node import Node, Operand
 from spago.ag._rules import Binary, Joint, binary, operator
 from spago.ag._shaping import swapaxes
 from spago.mat import Array, ShapeError
+
+_SMALL = 1 << 10
+"""Elements of a weight up to which a sum of two gradients costs less than to collect them."""
 
 
 @binary
@@ -120,7 +123,7 @@ def _linear_vector(x: Array, weight: Array, bias: Array | None) -> Joint:
     def pullback(g: Array, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         gradients = (
             g @ weight if needs[0] else None,
-            g[:, None] * x if needs[1] else None,
+            _of_weight(g[None], x[None]) if needs[1] else None,
             None if bias is None else g,
         )
         return gradients[: len(needs)]
@@ -138,12 +141,19 @@ def _linear_rows(x: Array, weight: Array, bias: Array | None) -> Joint:
         g_rows = _rows(g)
         gradients = (
             (g_rows @ weight).reshape(x.shape) if needs[0] else None,
-            g_rows.T @ rows if needs[1] else None,
+            _of_weight(g_rows, rows) if needs[1] else None,
             None if bias is None or not needs[2] else g_rows.sum(axis=0),
         )
         return gradients[: len(needs)]
 
     return y.reshape(*x.shape[:-1], weight.shape[0]), pullback
+
+
+def _of_weight(g: Array, x: Array) -> Any:
+    """Return the gradient gᵀ · x of a weight: as a product to collect, where that is cheaper than many sums."""
+    if len(g) < OuterSum.LIMIT // 4 and g.shape[1] * x.shape[1] > _SMALL:
+        return Outer(g, x)
+    return g.T * x if len(g) == 1 else g.T @ x
 
 
 def affine(b: Operand, w1: Operand, x1: Operand, *more: Operand | None) -> Node:

@@ -15,7 +15,7 @@ A pullback returns a new array, or g, or a view of g; it never writes into g, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import lru_cache, update_wrapper
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -333,7 +333,12 @@ def _result(hidden: Operator, index: int, count: int, value: Array) -> Operator:
     def pullback(g: Array) -> Parts:
         return Parts(index, count, g)
 
-    return record(Rule(f"{hidden.rule.name}[{index}]"), value, (hidden,), (pullback,), hidden.requires_grad)
+    return record(_rule_of_result(hidden.rule.name, index), value, (hidden,), (pullback,), hidden.requires_grad)
+
+
+@lru_cache(maxsize=1024)
+def _rule_of_result(name: str, index: int) -> Rule:
+    return Rule(f"{name}[{index}]")
 
 
 def _shape_error(about: Rule, a: Any, b: Any, error: ValueError) -> ValueError:
