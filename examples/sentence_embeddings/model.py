@@ -21,7 +21,7 @@ class SentenceEncoder(nn.Module):
     """From the tokens of sentences to vectors of length 1, whose products say how alike the sentences are.
 
         x_t = norm(words[token_t] + positions[t] + types[0])
-        x = layer_6(… layer_1(x))
+        x = encoder(x), six layers
         y = m / |m|,  m = the mean of x_t over the tokens of the sentence
 
     Args:
@@ -34,7 +34,7 @@ class SentenceEncoder(nn.Module):
         self.positions = nn.LearnedPositions(config["max_position_embeddings"], size, rng=rng)
         self.types = nn.Embedding(config["type_vocab_size"], size, rng=rng)
         self.norm = nn.LayerNorm(size, eps=eps)
-        self.layers = nn.ModuleList(
+        self.encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(
                 size, config["num_attention_heads"], config["intermediate_size"], activation=ag.gelu, eps=eps, rng=rng
             )
@@ -45,8 +45,7 @@ class SentenceEncoder(nn.Module):
     def forward(self, tokens: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp]) -> ag.Node:
         """Return vectors (B, E) for padded tokens (B, T), the first lengths[i] of which are those of sentence i."""
         x = self.norm(self.positions(self.words(tokens)) + self.types.weight[0])
-        for layer in self.layers:
-            x = layer(x, lengths=lengths)
+        x = self.encoder(x, lengths=lengths)
         share = (np.arange(tokens.shape[1]) < lengths[:, None]) / lengths[:, None]
         mean = ag.squeeze(np.asarray(share[:, None], x.dtype) @ x, axis=1)
         y: ag.Node = self.unit(mean)
@@ -86,7 +85,7 @@ def _find(arrays: dict[str, npt.NDArray[Any]], name: str) -> Array:
     """Return the weights that BERT has under another name, or in three parts."""
     if name in EMBEDDINGS:
         return arrays[EMBEDDINGS[name]]
-    _, number, path = name.split(".", 2)
+    _, _, number, path = name.split(".", 3)
     prefix = f"encoder.layer.{number}"
     if path.startswith("self_attn.in_proj_"):
         kind = path.removeprefix("self_attn.in_proj_")

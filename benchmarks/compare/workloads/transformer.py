@@ -159,7 +159,7 @@ def _(model: SentenceEncoder, tokens: Any, lengths: Any) -> Run:
 
     words, positions, types = (tensor(x.weight.value) for x in (model.words, model.positions, model.types))
     norm = torch.nn.LayerNorm(E, eps=CONFIG["layer_norm_eps"])
-    layers = torch.nn.ModuleList(their_layer(layer) for layer in model.layers).eval()
+    layers = torch.nn.ModuleList(their_layer(layer) for layer in model.encoder.layers).eval()
     ids, share = tensor(tokens), tensor(1 / lengths.astype(np.float32))[:, None]
     padding = torch.arange(tokens.shape[1]) >= tensor(lengths)[:, None]
 
