@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -234,6 +235,22 @@ def test_no_reference_cycles() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_calls_run_together_and_all_end_before_an_error_is_raised(threads: int) -> None:
+    ended: list[int] = []
+
+    def call(number: int) -> None:
+        if number == 1:
+            raise KeyError(f"call {number}")
+        time.sleep(0.001)
+        ended.append(number)
+
+    ag.set_num_threads(threads)
+    with pytest.raises(KeyError, match="call 1"):
+        ag.run_together([partial(call, number) for number in range(5)])
+    assert sorted(ended) == [0, 2, 3, 4]
 
 
 def test_synchronize_waits_for_everything() -> None:

@@ -89,7 +89,7 @@ from spago.ag._shaping import (
     triu,
 )
 from spago.ag._softmax import log_softmax, logsumexp, softmax, sparsemax, sparsemax_loss
-from spago.ag._threads import get_num_threads, set_num_threads, synchronize
+from spago.ag._threads import get_num_threads, run_together, set_num_threads, synchronize
 from spago.ag._time_steps import TimeStepHandler
 from spago.mat import ShapeError
 
@@ -191,6 +191,7 @@ __all__ = [
     "repeat",
     "reshape",
     "roll",
+    "run_together",
     "selu",
     "set_num_threads",
     "sigmoid",

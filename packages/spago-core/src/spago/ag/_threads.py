@@ -205,6 +205,21 @@ def synchronize() -> None:
         line.work_until(None)
 
 
+def run_together(calls: Sequence[Callable[[], object]]) -> None:
+    """Make calls that do not depend on one another, as many at a time as there are threads; return when all have ended.
+
+    It is worth it for calls that take 0.1 ms or more in NumPy, which lets other threads run meanwhile.
+
+    Raises:
+        BaseException: What the first of those that failed has raised.
+    """
+    tasks = [Task(call) for call in calls]
+    for task in tasks:
+        line.work_until(task)
+    for task in tasks:
+        task.result()
+
+
 def get_num_threads() -> int:
     """Return how many threads compute large results."""
     return line.threads
