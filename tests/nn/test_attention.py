@@ -285,6 +285,14 @@ def test_padding_makes_no_difference(name: str, causal: bool) -> None:
 
 
 @every_layer
+def test_full_lengths_are_no_lengths(name: str) -> None:
+    layer, xs, mask = randomized(LAYERS[name]()), array(B, 4, E), np.tri(4, dtype=bool)
+    np.testing.assert_array_equal(layer(xs, lengths=[4, 4]).value, layer(xs).value)
+    np.testing.assert_array_equal(layer(xs, lengths=[4, 4], mask=mask).value, layer(xs, mask=mask).value)
+    np.testing.assert_array_equal(layer(xs, lengths=np.ones((B, 4), bool)).value, layer(xs).value)
+
+
+@every_layer
 @given(steps=st.lists(st.integers(1, 3), min_size=1, max_size=4), batched=st.booleans())
 def test_decoding_with_a_cache_is_decoding_at_once(name: str, steps: list[int], batched: bool) -> None:
     layer = randomized(LAYERS[name]())

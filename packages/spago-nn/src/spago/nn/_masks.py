@@ -162,7 +162,11 @@ def masks_of_batch(
     else:
         if len(shape) != 4:
             raise ShapeError(f"{layer}: expected a padded batch (B, T, E) with lengths, got scores of shape {shape}")
-        real = np.arange(shape[-1]) < check_lengths(lengths, shape[-1], shape[0])[:, None]
+        counts = check_lengths(lengths, shape[-1], shape[0])
+        if counts.min() == shape[-1]:
+            # Without padding there is nothing to hide, which spares a pass over the scores.
+            return mask
+        real = np.arange(shape[-1]) < counts[:, None]
     real = real[..., None, None, :]
     if mask is None:
         return real
