@@ -37,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--words", type=int, default=1_000_000, help="(default: %(default)s)")
     parser.add_argument("--size", type=int, default=300, help="numbers of a vector (default: %(default)s)")
     parser.add_argument(
-        "--folder", type=Path, default=Path("build") / "bench", help="about 7 GB (default: %(default)s)"
+        "--folder", type=Path, default=Path("build") / "bench", help="about 11 GB (default: %(default)s)"
     )
     parser.add_argument("--only", action="append", choices=list(MEASUREMENTS), help="may be repeated; in this order")
     return parser.parse_args()

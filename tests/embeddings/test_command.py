@@ -121,6 +121,13 @@ def test_bad_input_gives_one_message_and_status_2(
     assert not (tmp_path / "MISSING").exists()
 
 
+def test_a_malformed_line_tells_of_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "faulty.txt"
+    file.write_text("ev 1 2\nat x 1\n")
+    assert main(["import", str(file), str(tmp_path / "store"), "--quiet"]) == 2
+    assert capsys.readouterr().err.endswith("got b'x' for 'at'; mend it, or import with --skip\n")
+
+
 def test_it_runs_as_a_module(tmp_path: Path, file: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "spago.embeddings"]
     run = subprocess.run([*command, "import", file, tmp_path / "words"], capture_output=True, text=True, check=True)
