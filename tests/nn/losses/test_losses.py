@@ -296,6 +296,25 @@ def test_cross_entropy_of_many_blocks_is_that_of_each_row() -> None:
     np.testing.assert_allclose(together.grad, [x.grad for x in alone], rtol=1e-12, atol=1e-18)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_does_not_depend_on_the_number_of_threads(smoothing: float) -> None:
+    scores, targets = RNG.normal(size=(30, 20_000)).astype(np.float32), RNG.integers(0, 20_000, 30)
+    scores[3, 5] = np.inf  # warnings are held back in the other threads too
+    before = ag.get_num_threads()
+    results: list[tuple[bytes, bytes]] = []
+    try:
+        for threads in (1, 3):
+            ag.set_num_threads(threads)
+            x = ag.var(scores, requires_grad=True)
+            loss = losses.cross_entropy(x, targets, label_smoothing=smoothing, reduction="none")
+            with np.errstate(invalid="ignore"):
+                loss.backward()
+            results.append((loss.value.tobytes(), x.grad.tobytes()))
+    finally:
+        ag.set_num_threads(before)
+    assert results[0] == results[1]
+
+
 def test_the_gradient_is_the_same_when_backward_runs_twice() -> None:
     x = ag.var(VECTORS, requires_grad=True)
     loss = losses.cross_entropy(x, CLASSES)

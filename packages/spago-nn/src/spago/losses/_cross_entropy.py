@@ -1,6 +1,7 @@
 """Cross-entropy of scores against classes, and what is built on it: perplexity and the focal loss."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,9 @@ ItemLosses: TypeAlias = tuple[Array, Callable[[Any], Array]]
 
 _BLOCK = 1 << 16
 """How many scores are worked on at once, so that they stay in the cache."""
+
+_SHARED = 1 << 19
+"""From so many scores on, threads share the work."""
 
 
 @ag.unary
@@ -157,7 +161,7 @@ def _entropies(logits: Array, target: Targets, weights: Array | None) -> ItemLos
 
     def pullback(g: Any) -> Array:
         g = np.reshape(g, -1) if weights is None else np.reshape(g, -1) * weights
-        d: Array = powers * (g / totals)[:, None]
+        d = _scaled_rows(powers, g / totals)
         d[items, c] -= g
         if target.ignored is not None:
             d[target.ignored] = 0
@@ -187,7 +191,7 @@ def _smoothed_entropies(logits: Array, target: Targets, hard: float, soft: Array
 
     def pullback(g: Any) -> Array:
         g = np.broadcast_to(np.reshape(g, -1), totals.shape)
-        d: Array = powers * (g * (weights + mass) / totals)[:, None]
+        d = _scaled_rows(powers, g * (weights + mass) / totals)
         for rows in _row_blocks(x):
             d[rows] -= np.multiply.outer(g[rows], soft)
         d[items, c] -= g * weights
@@ -202,13 +206,36 @@ def _smoothed_entropies(logits: Array, target: Targets, hard: float, soft: Array
 def _exponentials(x: Array) -> tuple[Array, Array, Array]:
     """Return of each row its maximum, exp(x - maximum), and the sum of these; block by block."""
     top, powers, totals = np.empty(len(x), x.dtype), np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
-    for rows in _row_blocks(x):
+
+    def work(rows: slice) -> None:
         part = powers[rows]
         np.maximum.reduce(x[rows], axis=1, out=top[rows])
         np.subtract(x[rows], top[rows, None], out=part)
         np.exp(part, out=part)
         np.add.reduce(part, axis=1, out=totals[rows])
+
+    _for_blocks(x, work)
     return top, powers, totals
+
+
+def _scaled_rows(x: Array, factors: Array) -> Array:
+    """Return each row of x times its factor."""
+    y: Array = np.empty(x.shape, np.result_type(x, factors))
+
+    def work(rows: slice) -> None:
+        np.multiply(x[rows], factors[rows, None], out=y[rows])
+
+    _for_blocks(x, work)
+    return y
+
+
+def _for_blocks(x: Array, work: Callable[[slice], None]) -> None:
+    """Do work for all blocks of rows, on several threads where there is much of it. Numbers do not depend on these."""
+    if x.size >= _SHARED and ag.get_num_threads() > 1:
+        ag.run_together([partial(work, rows) for rows in _row_blocks(x)])
+    else:
+        for rows in _row_blocks(x):
+            work(rows)
 
 
 def _row_blocks(x: Array) -> Iterator[slice]:
