@@ -102,6 +102,23 @@ def test_an_encoder_layer_is_its_equations(norm_first: bool) -> None:
     np.testing.assert_allclose(layer(x).value, expected.value, rtol=1e-13)
 
 
+@every_norm
+@pytest.mark.parametrize("shape", [(1, E), (B, T, E), (40, E)])
+def test_without_a_graph_results_are_the_same(
+    norm_first: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fewer at a time than fit the cache, so that there are several pieces.
+    monkeypatch.setattr("spago.nn._transformer._PIECE", 40)
+    layer, other = encoder(norm_first, activation=ag.gelu), decoder(norm_first, bias=False)
+    xs = array(*shape)
+    given = xs.copy()
+    with ag.no_grad():
+        y, z = layer(xs), other(xs, xs)
+    np.testing.assert_allclose(y.value, layer(xs).value, rtol=1e-12)
+    np.testing.assert_allclose(z.value, other(xs, xs).value, rtol=1e-12)
+    np.testing.assert_array_equal(xs, given)
+
+
 def test_dropout_is_of_training_only() -> None:
     layer, x = encoder(dropout=0.5), array(B, T, E)
     np.testing.assert_array_equal(layer(x).value, layer(x).value)
