@@ -161,11 +161,11 @@ def _entropies(logits: Array, target: Targets, weights: Array | None) -> ItemLos
 
     def pullback(g: Any) -> Array:
         g = np.reshape(g, -1) if weights is None else np.reshape(g, -1) * weights
-        d = _scaled_rows(powers, g / totals)
+        gradient, d = _scaled_rows(powers, g / totals, logits.shape)
         d[items, c] -= g
         if target.ignored is not None:
             d[target.ignored] = 0
-        return d.reshape(logits.shape)
+        return gradient
 
     return losses, pullback
 
@@ -191,13 +191,13 @@ def _smoothed_entropies(logits: Array, target: Targets, hard: float, soft: Array
 
     def pullback(g: Any) -> Array:
         g = np.broadcast_to(np.reshape(g, -1), totals.shape)
-        d = _scaled_rows(powers, g * (weights + mass) / totals)
+        gradient, d = _scaled_rows(powers, g * (weights + mass) / totals, logits.shape)
         for rows in _row_blocks(x):
             d[rows] -= np.multiply.outer(g[rows], soft)
         d[items, c] -= g * weights
         if target.ignored is not None:
             d[target.ignored] = 0
-        return d.reshape(logits.shape)
+        return gradient
 
     return losses, pullback
 
@@ -218,15 +218,17 @@ def _exponentials(x: Array) -> tuple[Array, Array, Array]:
     return top, powers, totals
 
 
-def _scaled_rows(x: Array, factors: Array) -> Array:
-    """Return each row of x times its factor."""
-    y: Array = np.empty(x.shape, np.result_type(x, factors))
+def _scaled_rows(x: Array, factors: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return each row of x times its factor as a new array of a shape, and its rows."""
+    # The new array must not be a view: the graph copies what may be shared.
+    y = np.empty(shape, x.dtype)
+    of_rows = y.reshape(x.shape)
 
     def work(rows: slice) -> None:
-        np.multiply(x[rows], factors[rows, None], out=y[rows])
+        np.multiply(x[rows], factors[rows, None], out=of_rows[rows])
 
     _for_blocks(x, work)
-    return y
+    return y, of_rows
 
 
 def _for_blocks(x: Array, work: Callable[[slice], None]) -> None:
