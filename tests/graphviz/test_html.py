@@ -187,6 +187,30 @@ def test_the_page_as_it_is_seen(tmp_path: Path) -> None:
 
 
 @needs_browser
+def test_no_line_is_hidden_behind_a_box(tmp_path: Path) -> None:
+    """Lines lead past what stands in their way: within a frame, into frames and out of them."""
+    count = """let hidden = 0;
+        for (const line of shapes.lines) {
+          let [x, y] = line.from;
+          for (const [a, b, c, d, u, v] of line.parts) {
+            for (let t = 0.02; t < 0.99; t += 0.02) {
+              const s = 1 - t;
+              const mix = (p, q, r, e) => s ** 3 * p + 3 * s * s * t * q + 3 * s * t * t * r + t ** 3 * e;
+              const at = mix(x, a, c, u), on = mix(y, b, d, v);
+              hidden += shapes.boxes.some(i => i.left < at && at < i.left + i.w && i.top < on && on < i.top + i.h);
+            }
+            [x, y] = [u, v];
+          }
+        }
+        panel.hidden = false; panel.textContent = `${shapes.lines.length} lines, ${hidden} hidden`;"""
+    y, layer = attention()
+    assert "12 lines, 0 hidden" in in_browser(graphviz.to_html(y, names=layer), tmp_path, count)
+    encoder = nn.Sequential(*[nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0) for _ in range(2)])
+    page = graphviz.to_html(encoder(ag.var(np.ones((5, 8), np.float32), name="x")), names=encoder)
+    assert re.search(r"\d\d lines, 0 hidden", in_browser(page, tmp_path, count))
+
+
+@needs_browser
 def test_many_modules_are_folded_at_first_and_open_at_a_click(tmp_path: Path) -> None:
     model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(200)])
     page = graphviz.to_html(model(ag.var(np.ones(2, np.float32), name="x")), names=model)

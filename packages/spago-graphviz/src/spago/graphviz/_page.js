@@ -39,19 +39,57 @@ const path = item => { const all = []; for (let i = item; i; i = i.parent) all.u
 const least = (items, value, start) => { let result = start; for (const i of items) result = Math.min(result, value(i)); return result; };
 const clip = text => text.length > 48 ? text.slice(0, 30) + " … " + text.slice(-14) : text;
 
-// Which lines matter to the layout of which frame, and between which of its items: the innermost around both ends.
+// The frames around two items, outermost first, and how many of these they share.
+function between(a, b) {
+  const pa = path(a), pb = path(b);
+  let depth = 1;
+  while (pa[depth] && pa[depth] === pb[depth]) depth++;
+  return [pa, pb, depth];
+}
+
+// Which lines matter to the layout of which frame: those between two of its items, and those that come in or go out.
 function byFrame(lines) {
   const found = new Map();
+  const at = frame => {
+    if (!found.has(frame)) found.set(frame, {within: [], into: [], outOf: []});
+    return found.get(frame);
+  };
   for (const [a, b] of lines) {
-    const pa = path(a), pb = path(b);
-    let depth = 1;
-    while (pa[depth] && pa[depth] === pb[depth]) depth++;
+    const [pa, pb, depth] = between(a, b);
     if (!pa[depth] || !pb[depth]) continue;
-    const frame = pa[depth - 1];
-    if (!found.has(frame)) found.set(frame, []);
-    found.get(frame).push([pa[depth], pb[depth]]);
+    at(pa[depth - 1]).within.push([pa[depth], pb[depth]]);
+    for (let i = depth; i < pa.length - 1; i++) at(pa[i]).outOf.push([pa[i + 1], b]);
+    for (let i = depth; i < pb.length - 1; i++) at(pb[i]).into.push([a, pb[i + 1]]);
   }
   return found;
+}
+
+// A line that leads past other ranks is given a gap in each of them, lest it be hidden behind what stands there. Of a very
+// long one, as leaves have that are used all along a sequence, nobody could see where it leads anyway.
+const LONG = 40;
+function detours(frame, {into, outOf}, next, before) {
+  const gaps = [], deepest = -least(frame.items, i => -i.rank, 0);
+  frame.routes = new Map();
+  const lead = (from, to, first, end) => {  // by a gap in each rank from the first to before the end
+    if (end <= first || end - first > LONG || frame.routes.has(from) && frame.routes.get(from).has(to)) return;
+    const inside = item => next.has(item), route = [];
+    for (let rank = first; rank < end; rank++) {
+      const gap = {gap: true, rank, w: across ? 6 : 0, h: across ? 0 : 6, parent: frame}, last = route.at(-1) || from;
+      next.set(gap, new Set());
+      before.set(gap, new Set(inside(last) ? [last] : []));
+      if (inside(last)) next.get(last).add(gap);
+      route.push(gap);
+    }
+    if (inside(from) && inside(to)) { next.get(from).delete(to); before.get(to).delete(from); }
+    if (inside(to)) { next.get(route.at(-1)).add(to); before.get(to).add(route.at(-1)); }
+    if (!frame.routes.has(from)) frame.routes.set(from, new Map());
+    frame.routes.get(from).set(to, route);
+    gaps.push(...route);
+  };
+  for (const item of frame.items) for (const to of [...next.get(item)]) lead(item, to, item.rank + 1, to.rank);
+  for (const [from, to] of into) lead(from, to, 0, to.rank);
+  for (const [from, to] of outOf) lead(from, to, from.rank + 1, deepest + 1);
+  return gaps;
 }
 
 // Each frame is laid out by itself: ranks by the longest way, places in a rank by the neighbours' places.
@@ -66,7 +104,8 @@ function layout(frame, lines) {
     }
   }
   const next = new Map(frame.items.map(i => [i, new Set()])), before = new Map(frame.items.map(i => [i, new Set()]));
-  for (const [x, y] of lines.get(frame) || []) { next.get(x).add(y); before.get(y).add(x); }
+  const own = lines.get(frame) || {within: [], into: [], outOf: []};
+  for (const [x, y] of own.within) { next.get(x).add(y); before.get(y).add(x); }
   // A way back, as modules that are used twice have it, does not count.
   const state = new Map(), order = [];
   for (const start of frame.items) {
@@ -84,8 +123,8 @@ function layout(frame, lines) {
   for (const item of order.reverse()) item.rank = -least(before.get(item), i => -i.rank - 1, 0);
   for (const item of order.reverse())  // what has no operands stands next to what uses it
     if (!before.get(item).size && next.get(item).size) item.rank = least(next.get(item), i => i.rank, Infinity) - 1;
-  const ranks = [];
-  for (const item of frame.items) (ranks[item.rank] = ranks[item.rank] || []).push(item);
+  const ranks = [], all = [...frame.items, ...detours(frame, own, next, before)];
+  for (const item of all) (ranks[item.rank] = ranks[item.rank] || []).push(item);
   const size = item => across ? item.w : item.h, depthOf = item => across ? item.h : item.w;
   for (const rank of ranks) { let at = 0; for (const item of rank || []) { item.at = at; at += size(item) + GAP; } }
   for (let round = 0; round < 8; round++) {
@@ -103,12 +142,13 @@ function layout(frame, lines) {
       for (const item of rank) item.at += shift;
     }
   }
-  const top = least(frame.items, i => i.at, Infinity);
+  const top = least(all, i => i.at, Infinity);
   let start = 0, width = 0;
   for (const rank of ranks) {
     if (!rank) continue;
     const deep = Math.max(...rank.map(depthOf));
     for (const item of rank) {
+      if (item.gap) item[across ? "h" : "w"] = deep;
       const a = start + (deep - depthOf(item)) / 2, b = item.at - top;
       [item.x, item.y] = across ? [b + PAD, a + PAD + HEAD] : [a + PAD, b + PAD + HEAD];
       width = Math.max(width, b + size(item));
@@ -154,14 +194,29 @@ function spread(frame) {
 }
 
 function curve(a, b, label, again) {
-  const from = across ? [a.left + a.w / 2, a.top + a.h] : [a.left + a.w, a.top + a.h / 2];
-  const to = across ? [b.left + b.w / 2, b.top] : [b.left, b.top + b.h / 2];
-  const bend = Math.max(18, Math.abs(across ? to[1] - from[1] : to[0] - from[0]) / 2);
-  const c1 = across ? [from[0], from[1] + bend] : [from[0] + bend, from[1]];
-  const c2 = across ? [to[0], to[1] - bend] : [to[0] - bend, to[1]];
-  const xs = [from[0], to[0], c1[0], c2[0]], ys = [from[1], to[1], c1[1], c2[1]];
-  const left = Math.min(...xs), top = Math.min(...ys);
-  return {from, to, c1, c2, label, again, left, top, w: Math.max(...xs) - left, h: Math.max(...ys) - top};
+  const [pa, pb, depth] = between(a, b), ways = [];
+  const add = (frame, from, to) => ways.push(...(frame.routes.get(from) && frame.routes.get(from).get(to) || []));
+  if (!again && pa[depth] && pb[depth]) {
+    for (let i = pa.length - 2; i >= depth; i--) add(pa[i], pa[i + 1], b);
+    add(pa[depth - 1], pa[depth], pb[depth]);
+    for (let i = depth; i < pb.length - 1; i++) add(pb[i], a, pb[i + 1]);
+  }
+  const ends = item => across ? [[item.left + item.w / 2, item.top], [item.left + item.w / 2, item.top + item.h]]
+    : [[item.left, item.top + item.h / 2], [item.left + item.w, item.top + item.h / 2]];
+  const points = [ends(a)[1]];
+  for (const gap of ways) points.push(...ends({...gap, left: gap.parent.left + gap.x, top: gap.parent.top + gap.y}));
+  points.push(ends(b)[0]);
+  const parts = [], xs = [points[0][0]], ys = [points[0][1]];
+  for (let i = 1; i < points.length; i++) {
+    const [x, y] = points[i - 1], [u, v] = points[i];
+    const bend = Math.max(i % 2 ? 18 : 0, Math.abs(across ? v - y : u - x) / 2);
+    parts.push(across ? [x, y + bend, u, v - bend, u, v] : [x + bend, y, u - bend, v, u, v]);
+    xs.push(parts.at(-1)[0], parts.at(-1)[2], u);
+    ys.push(parts.at(-1)[1], parts.at(-1)[3], v);
+  }
+  const left = Math.min(...xs), top = Math.min(...ys), middle = points.length >> 1;
+  return {from: points[0], parts, label, again, left, top, w: Math.max(...xs) - left, h: Math.max(...ys) - top,
+    at: [0, 1].map(i => (points[middle - 1][i] + points[middle][i]) / 2)};
 }
 
 // The browser is given no more elements than it can move smoothly: those around what is seen, with a margin. If these are
@@ -207,7 +262,7 @@ function background(used, lines, boxes, frames) {
   for (const frame of frames) { pen.fillStyle = "#f3f4f6"; pen.fillRect(frame.left, frame.top, frame.w, frame.h); }
   pen.strokeStyle = lines.length > MOST_LINES ? "#9ca3af55" : "#6b728099";
   pen.beginPath();
-  for (const {from, to, c1, c2} of lines) { pen.moveTo(...from); pen.bezierCurveTo(...c1, ...c2, ...to); }
+  for (const {from, parts} of lines) { pen.moveTo(...from); for (const part of parts) pen.bezierCurveTo(...part); }
   pen.stroke();
   for (const item of boxes) {
     const [fill, border] = item.items ? data.folded : item.box.colors, small = item.h * scale < 4;
@@ -218,10 +273,10 @@ function background(used, lines, boxes, frames) {
   }
 }
 
-function drawLine({from, to, c1, c2, label, again}, parent) {
-  const look = again ? {"stroke-dasharray": "5 4"} : {};
-  make("path", {d: `M${from}C${c1} ${c2} ${to}`, class: "line", "marker-end": "url(#arrow)", ...look}, parent);
-  if (label) make("text", {x: (from[0] + to[0]) / 2, y: (from[1] + to[1]) / 2 - 4, class: "small"}, parent, label);
+function drawLine({from, parts, label, again, at}, parent) {
+  const look = again ? {"stroke-dasharray": "5 4"} : {}, d = `M${from}` + parts.map(part => `C${part}`).join("");
+  make("path", {d, class: "line", "marker-end": "url(#arrow)", ...look}, parent);
+  if (label) make("text", {x: at[0], y: at[1] - 4, class: "small"}, parent, label);
 }
 
 function drawItem(item, parent, clear) {
