@@ -1,10 +1,9 @@
 """What nodes, graphs and models show of themselves in a notebook."""
 
-import importlib
 import json
 import re
+import subprocess
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
@@ -58,21 +57,29 @@ def bundle(shown: ag.Node | Graph | nn.Module) -> dict[str, str]:
     return result
 
 
+# In a process of its own, whose warnings and open sockets are no concern of the other tests.
+EXECUTE = """
+import json, sys
+import nbclient, nbformat
+notebook = nbformat.reads(sys.stdin.read(), as_version=4)
+nbclient.NotebookClient(notebook, timeout=120).execute()
+print(json.dumps([cell.outputs for cell in notebook.cells]))
+"""
+
+
 @pytest.fixture(scope="module")
 def outputs() -> list[dict[str, str]]:
     """Execute a notebook and return what each of its cells shows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of Jupyter's own
-        nbclient, nbformat = map(importlib.import_module, ("nbclient", "nbformat"))
-        code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
-        cells = [code | {"id": f"cell{i}", "source": text.strip()} for i, text in enumerate(CELLS.split("---"))]
-        text = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-        notebook = nbformat.reads(text, as_version=4)
-        nbclient.NotebookClient(notebook, timeout=120).execute()
+    code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [code | {"id": f"cell{i}", "source": text.strip()} for i, text in enumerate(CELLS.split("---"))]
+    notebook = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    command = [sys.executable, "-W", "ignore", "-c", EXECUTE]
+    done = subprocess.run(command, input=notebook, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
     shown: list[dict[str, str]] = []
-    for cell in notebook.cells:
-        assert [output.output_type for output in cell.outputs] == ["execute_result"], cell
-        shown.append(dict(cell.outputs[0].data))
+    for source, results in zip(cells, json.loads(done.stdout), strict=True):
+        assert [result["output_type"] for result in results] == ["execute_result"], (source, results)
+        shown.append(results[0]["data"])
     return shown
 
 
