@@ -284,10 +284,12 @@ class Optimizer(ABC):
     def _checked_rate(self, group: Group) -> float:
         self.check(group.settings)
         given: Rate = group["learning_rate"]
-        rate = float(given(self.steps) if callable(given) else given)
+        return self._rate(given(self.steps) if callable(given) else given)
+
+    def _rate(self, rate: float) -> float:
         if not 0 <= rate < math.inf:
             raise ValueError(f"{self.name}: expected a learning rate ≥ 0, got {rate}")
-        return rate
+        return float(rate)
 
     def _ready(self) -> list[_Members]:
         """The parameters of each group that have a gradient; a shared one counts in the first group that has it."""
@@ -429,6 +431,8 @@ class Optimizer(ABC):
             for name, value in group.settings.items():
                 if isinstance(value, Schedule):
                     value.check_state(saved[name])
+            if not callable(group["learning_rate"]):
+                self._rate(saved["learning_rate"])
 
     def _loaded_payloads(self, state: Mapping[str, Any], parameters: Sequence[Param]) -> list[Payload | None]:
         payloads: list[Payload | None] = [None] * len(parameters)
