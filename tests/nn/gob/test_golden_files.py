@@ -383,6 +383,13 @@ def test_an_rms_norm_is_read_by_its_kind() -> None:
     assert isinstance(gob.loads_model(gob.dumps_model(norm), "*rmsnorm.Model"), nn.RMSNorm)
 
 
+def test_a_model_without_fields_is_read_by_its_kind_alone() -> None:
+    data = gob.dumps_model(nn.FixNorm())
+    assert isinstance(gob.loads_model(data, "*fixnorm.Model"), nn.FixNorm)
+    with pytest.raises(FormatError, match="expected a model that is also a layer here, got Model; give its kind, or"):
+        gob.loads_model(data)
+
+
 def test_what_go_has_not_is_not_written() -> None:
     with pytest.raises(ValueError, match="expected a layer that Go Spago has, or one declared by gob.model, got Embed"):
         gob.dumps_model(nn.Embedding(2, 3))

@@ -113,7 +113,8 @@ def _declared(kind: str | Type | None) -> Type:
 def known_kind(kind: Type) -> Type:
     """The struct of Go Spago, or of a user, that has exactly the fields of a type of a stream; or else ANY."""
     for known in REGISTERED.values() if kind.kind == "struct" else ():
-        if _are_alike(kind, known):
+        # Models with no field but Module are all alike.
+        if any(name != "Module" for name, _ in known.fields) and _are_alike(kind, known):
             return known
     return ANY
 

@@ -628,9 +628,13 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - a case a line
 def load_model(path: PathLike, kind: str | None = None, *, memory_limit: int | None = None) -> Any:
     """Read a model that Go Spago has written.
 
-    Gates are stacked as our layers have them, and the state of an optimizer comes along. A file does not say of which
-    kind it is: what is guessed from the names of its fields is right save for models with the same names (`rmsnorm` is
-    taken for `linear`), for which, as for classes of users, kind is needed.
+    Gates are stacked as our layers have them, and the state of an optimizer comes along. Go's GELU is the approximation
+    by tanh; parameters of its activations become settings. An `embeddings.Model` stays a `Struct`, as its vectors are
+    not in the file.
+
+    A file does not say of which kind it is. What is guessed from the names of its fields is right save for models with
+    the same names: `rmsnorm` is taken for `linear`; models without fields, such as `flatten` and `fixnorm`, for none.
+    For these, and for classes of users, kind is needed.
 
     Args:
         path: The file.
@@ -659,7 +663,9 @@ def _model_of(data: Any, place: str) -> Any:
     if isinstance(result, nn.Module | nn.Param | nn.Buffer) or type(result) in _BY_CLASS:
         return result
     name = result.type.name if isinstance(result, Struct) else type(result).__name__
-    raise FormatError(f"{place}: expected a model that is also a layer here, got {name}; gob.load reads it as data")
+    raise FormatError(
+        f"{place}: expected a model that is also a layer here, got {name}; give its kind, or read it by gob.load"
+    )
 
 
 def save_model(model: Any, path: PathLike, *, interface: bool = False) -> None:
