@@ -20,6 +20,7 @@ COLORS = {
 STRANGE = ("#fee2e2", "#dc2626")
 STEP_COLORS = ("#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#e6ab02", "#a6761d", "#666666")  # dark28
 _GREY = "#6b7280"
+_BLACK = "#111827"
 _FONT = '"Helvetica,Arial,sans-serif"'
 
 # The longest name that is written in full; of a longer one the beginning and the end are.
@@ -163,8 +164,10 @@ def _label(view: View, box: Box) -> Iterator[str]:
         yield f'<font color="{_GREY}" point-size="9"><sup>{box.id}</sup></font><br/>'
     # An empty <b></b> is a syntax error to Graphviz.
     yield f"<b>{escaped(shortened(box.name))}</b>" if box.name.strip() else f"<i>{escaped(box.kind)}</i>"
+    # Grey cannot be read on the darkest of the colours that tell of gradients and times.
+    color = STRANGE[1] if box.strange else _GREY if box.heat is None else _BLACK
     for line in _below(box):
-        yield f'<br/><font color="{STRANGE[1] if box.strange else _GREY}" point-size="10">{escaped(line)}</font>'
+        yield f'<br/><font color="{color}" point-size="10">{escaped(line)}</font>'
 
 
 def _below(box: Box) -> Iterable[str]:

@@ -56,6 +56,7 @@ def _box(view: View, graph: Graph, box: Box) -> dict[str, Any]:
         "frames": [visible(frame) for frame in box.frames],
         "oval": box.role in (Role.OPERATOR, Role.RESULT),
         "strange": box.strange,
+        "hot": box.heat is not None,
         "colors": box_colors(view, box),
         "facts": facts,
     }

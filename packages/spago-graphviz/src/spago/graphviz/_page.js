@@ -287,7 +287,7 @@ function drawItem(item, parent, clear) {
   make("rect", {x, y, width: w, height: h, rx: round, fill, stroke: border}, group);
   if (open) make("text", {x: x + 12, y: y + 18, class: "title"}, group, "− " + clip(item.title));
   else item.texts.forEach((text, i) => make("text", {x: x + w / 2, y: y + 20 + 14 * i,
-    class: i ? "small" : "name", fill: box && box.strange ? "#dc2626" : "#111827"}, group, text));
+    class: !i ? "name" : box && box.hot ? "small hot" : "small", fill: box && box.strange ? "#dc2626" : "#111827"}, group, text));
   group.addEventListener("click", () => act(item));
   group.addEventListener("keydown", e => { if (e.key === "Enter") act(item); });
   group.dataset.name = item.items ? item.title : box.name;

@@ -283,7 +283,8 @@ def _cost(look: Look, nodes: list[Node]) -> Iterator[str]:
     )
     if there:
         way_back = f" + {time_text(sum(back))} back" if back else ""
-        yield f"{time_text(sum(there))}{way_back}, {memory_text(sum(map(look.profile.memory, nodes)))}"
+        yield f"{time_text(sum(there))}{way_back}"
+        yield memory_text(sum(map(look.profile.memory, nodes)))
 
 
 def time_text(seconds: float) -> str:
