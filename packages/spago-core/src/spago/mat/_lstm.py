@@ -212,6 +212,9 @@ def _factors(run: Run, steps: LSTMSteps) -> Array:
 
 def _laid_out(stacked: Array) -> Array:
     """Return weights or biases (4H, ...) of i, f, g, o as (4, H, ...) of o, i, f, g, halved where they feed a σ."""
-    laid: Array = stacked.reshape(4, len(stacked) // 4, *stacked.shape[1:])[[3, 0, 1, 2]]
-    laid[:3] *= 0.5
+    given = stacked.reshape(4, len(stacked) // 4, *stacked.shape[1:])
+    laid = np.empty_like(given)
+    np.multiply(given[3], 0.5, laid[0])
+    np.multiply(given[:2], 0.5, laid[1:3])
+    laid[3] = given[2]
     return laid

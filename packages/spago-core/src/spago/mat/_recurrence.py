@@ -45,8 +45,10 @@ class Run(NamedTuple):
 
     def of(self, packed: Array) -> Array:
         """Return a view of packed rows (..., N, H), one step after the other: (steps, ..., batch, H)."""
-        rows = packed[..., self.rows, :]
-        return np.moveaxis(rows.reshape(*packed.shape[:-2], self.steps, self.batch, packed.shape[-1]), -3, 0)
+        *lead, _, size = packed.shape
+        n = len(lead)
+        apart = packed[..., self.rows, :].reshape(*lead, self.steps, self.batch, size)
+        return apart.transpose(n, *range(n), n + 1, n + 2)
 
     def before(self, outputs: Array, initial: Array) -> Array:
         """Return the states (steps, K, batch, H) before each step, from those (K, N, H) after it and the first."""
