@@ -596,6 +596,10 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         ({"groups": [{"learning_rate": 0.1}]}, "Adam: expected settings learning_rate, betas"),
         ({"groups": [good["groups"][0] | {"betas": [2, 3]}]}, "Adam: expected two betas from 0 to below 1"),
         ({"groups": [good["groups"][0] | {"learning_rate": -0.1}]}, "Adam: expected a learning rate ≥ 0, got -0.1"),
+        (
+            {"groups": [good["groups"][0] | {"learning_rate": optim.StepDecay(0.1, 2).state_dict()}]},
+            "Adam: expected state with a number as the learning rate, got .*StepDecay.*; make the optimizer with",
+        ),
         ({"arrays": good["arrays"] | {"1.m": np.zeros(3)}}, r"Adam: expected 1\.m of shape \(2, 3\), got \(3,\)"),
         ({"arrays": good["arrays"] | {"7.m": np.zeros(3)}}, r"Adam: expected .*, got 7\.m"),
     ]

@@ -121,6 +121,20 @@ def test_training_stops_when_a_figure_has_not_improved_for_long() -> None:
     assert (stopping.best, stopping.epoch) == (0.4, 4)
 
 
+def test_a_plateau_is_reported_by_a_callback_and_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    def run(path: Path, epochs: int) -> tuple[nn.Linear, float]:
+        model, rate = a_model(), optim.ReduceOnPlateau(0.3, 0.5, patience=0)
+        callbacks = [lambda run: rate.report(run.epochs[-1]["loss"])]
+        fit(model, optimizer=optim.Adam(model, rate), callbacks=callbacks, epochs=epochs, checkpoint=path)
+        return model, rate(0)
+
+    unbroken, rate = run(tmp_path / "unbroken", 8)
+    run(tmp_path / "run", 3)
+    resumed, other = run(tmp_path / "run", 8)
+    assert rate == other < 0.3
+    assert resumed.weight.value.tobytes() == unbroken.weight.value.tobytes()
+
+
 def test_the_best_model_is_kept(tmp_path: Path) -> None:
     model, other = a_model(), a_model()
     at: list[bytes] = []

@@ -22,7 +22,8 @@ class LAMB(MomentMethod):
         w ← w - α ‖w‖ / ‖u‖ u    with 1 for the quotient where a norm is 0; norms are over the whole parameter
 
     The reference has m and v in u where m̂ and v̂ are here, and their correction √(1 - β₂ᵗ) / (1 - β₁ᵗ), 0.3 at first,
-    as a factor of α: `as_reference=True`. Needs memory for one more array for each parameter of a group.
+    as a factor of α: `as_reference=True`. Where the gradient is that of some rows, norms are over these. Needs memory
+    for one more array for each parameter of a group.
 
     Args:
         params: A model, its parameters, or groups; see `Optimizer`.

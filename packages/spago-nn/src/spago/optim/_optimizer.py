@@ -432,7 +432,13 @@ class Optimizer(ABC):
                 if isinstance(value, Schedule):
                     value.check_state(saved[name])
             if not callable(group["learning_rate"]):
-                self._rate(saved["learning_rate"])
+                rate = saved["learning_rate"]
+                if not isinstance(rate, int | float):
+                    raise ValueError(
+                        f"{self.name}: expected state with a number as the learning rate, got {rate}; make the "
+                        "optimizer with the schedule that it was saved with"
+                    )
+                self._rate(rate)
 
     def _loaded_payloads(self, state: Mapping[str, Any], parameters: Sequence[Param]) -> list[Payload | None]:
         payloads: list[Payload | None] = [None] * len(parameters)

@@ -231,6 +231,8 @@ class WarmUp(Schedule):
 class ReduceOnPlateau(Schedule):
     """A rate that is reduced when a figure stops improving; `report` says how training goes.
 
+    In `nn.training.fit` a callback reports, such as `lambda run: rate.report(run.epochs[-1]["loss"])`.
+
     The figure improves when it is better than the best so far by more than threshold, relative to that. After more than
     `patience` reports in a row without improvement the rate is multiplied by factor.
 
