@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare.workload import Inputs, Results, Run, workload
-from spago import ag
+from spago import ag, mat
 from spago.mat import Array
 
 Merges = list[tuple[int, int]]
@@ -67,6 +67,17 @@ def node_by_node(trees: int, leaves: int, H: int) -> Inputs:
     return inputs(trees, leaves, H)
 
 
+@workload(
+    f"Tree-LSTM node by node, ours with an operator for the gates, {SIZES}",
+    cases=CASES,
+    goals={"PyTorch": 3},
+    tolerance=1e-4,
+)
+def with_own_operator(trees: int, leaves: int, H: int) -> Inputs:
+    """As node by node; what follows the product is one operator of ours, and many of PyTorch's."""
+    return inputs(trees, leaves, H)
+
+
 @workload(f"Tree-LSTM level by level, {SIZES}", cases=CASES, goals={"PyTorch": 1}, tolerance=1e-4)
 def level_by_level(trees: int, leaves: int, H: int) -> Inputs:
     """A graph for all nodes of a level, of all trees."""
@@ -99,6 +110,49 @@ class Ours:
             parameter.zero_grad()
         roots.backward(g)
         return roots.value, *(parameter.grad for parameter in self.parameters)
+
+
+@ag.operator
+def gated(a: Array, *cells: Array) -> Any:
+    """Return h and c for what feeds the gates i, an f for each child, o and u, and for the cells c of the children.
+
+    c = σ(i) ⊙ tanh(u) + Σ σ(f) ⊙ c_child;  h = σ(o) ⊙ tanh(c)
+    """
+    H = a.shape[-1] // (3 + len(cells))
+    s, u = mat.sigmoid(a[..., :-H]), np.tanh(a[..., -H:])
+    i, o = s[..., :H], s[..., -H:]
+    forget = [s[..., k * H : (k + 1) * H] for k in range(1, 1 + len(cells))]
+    c = i * u
+    for f, child in zip(forget, cells, strict=True):
+        c += f * child
+    t = np.tanh(c)
+
+    def pullback(g: tuple[Any, Any], needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        g_h, g_c = (np.zeros_like(c) if part is None else part for part in g)
+        g_c = g_c + g_h * o * (1 - t * t)
+        g_a = np.concatenate([u, *cells, t, i * (1 - u * u)], axis=-1)
+        g_a[..., :-H] *= s * (1 - s)
+        by_gate = g_a.reshape(*a.shape[:-1], -1, H)
+        by_gate[..., :-2, :] *= g_c[..., None, :]
+        by_gate[..., -2, :] *= g_h
+        by_gate[..., -1, :] *= g_c
+        return g_a, *(g_c * f for f in forget)
+
+    return (o * t, c), pullback
+
+
+class OursInOneOperator(Ours):
+    """The two equations in spago, with an operator of one's own for what follows the product."""
+
+    def leaf(self, x: Any) -> tuple[ag.Node, ag.Node]:
+        """Return h and c of a word, or of words."""
+        h, c = gated(ag.linear(x, self.w, self.b))
+        return h, c
+
+    def node(self, h: ag.Node, left_c: ag.Node, right_c: ag.Node) -> tuple[ag.Node, ag.Node]:
+        """Return h and c of a node whose children have these."""
+        h, c = gated(ag.linear(h, self.u, self.d), left_c, right_c)
+        return h, c
 
 
 class Theirs:
@@ -142,7 +196,16 @@ def root(model: Any, concat: Callable[[list[Any]], Any], words: Any, merges: Mer
 
 @node_by_node.side("spago")
 def _(words: Array, shapes: list[Merges], parameters: list[Array], g: Array) -> Run:
-    model = Ours(parameters)
+    return ours_node_by_node(Ours(parameters), words, shapes, g)
+
+
+@with_own_operator.side("spago")
+def _(words: Array, shapes: list[Merges], parameters: list[Array], g: Array) -> Run:
+    return ours_node_by_node(OursInOneOperator(parameters), words, shapes, g)
+
+
+def ours_node_by_node(model: Ours, words: Array, shapes: list[Merges], g: Array) -> Run:
+    """Roots and gradients of all trees, one node after the other."""
 
     def run() -> Results:
         roots = [root(model, ag.concat, xs, merges) for xs, merges in zip(words, shapes, strict=True)]
@@ -152,6 +215,7 @@ def _(words: Array, shapes: list[Merges], parameters: list[Array], g: Array) -> 
 
 
 @node_by_node.side("PyTorch")
+@with_own_operator.side("PyTorch")
 def _(words: Array, shapes: list[Merges], parameters: list[Array], g: Array) -> Run:
     import torch
 
