@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 
@@ -11,6 +11,9 @@ from spago import ag
 from spago.ag import Node, Operand, ShapeError
 from spago.nn._module import Module
 from spago.nn._recurrent import Recurrent, run_layers
+
+if TYPE_CHECKING:
+    from spago.nn._stacked import Stacked
 
 Merge: TypeAlias = Literal["concat", "sum", "prod", "avg"]
 
@@ -20,24 +23,6 @@ _MERGES: dict[str, Callable[[Node, Node], Node]] = {
     "prod": lambda a, b: a * b,
     "avg": lambda a, b: (a + b) * 0.5,
 }
-
-
-class SequenceLayer(Protocol):
-    """What a `BiRNN` is made of: a recurrent layer, or several in a `Stacked`."""
-
-    @property
-    def input_size(self) -> int:
-        """Features of the input."""
-        ...
-
-    @property
-    def output_size(self) -> int:
-        """Features of the output."""
-        ...
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run over whole sequences, as `Recurrent.forward`."""
-        ...
 
 
 class BiState(NamedTuple):
@@ -68,7 +53,13 @@ class BiRNN(Module):
         merge: How the two outputs of a step become one.
     """
 
-    def __init__(self, forward_layer: SequenceLayer, backward_layer: SequenceLayer, *, merge: Merge = "concat") -> None:
+    def __init__(
+        self,
+        forward_layer: Recurrent[Any] | Stacked,
+        backward_layer: Recurrent[Any] | Stacked,
+        *,
+        merge: Merge = "concat",
+    ) -> None:
         if merge not in _MERGES:
             raise ValueError(f"BiRNN: expected merge to be one of {', '.join(_MERGES)}, got {merge!r}")
         sizes = [(layer.input_size, layer.output_size) for layer in (forward_layer, backward_layer)]
