@@ -371,6 +371,9 @@ def test_a_model_whose_parts_do_not_fit_is_refused(kind: str, change: Callable[[
         (nn.Activation("gelu"), r'got .*gelu.*; it has Activation\("gelu", approximate="tanh"\)'),
         (nn.GMLP(2, 2, 1), "expected an activation of ag that Go Spago has"),
         (nn.Activation("log_sigmoid"), "expected an activation of ag that Go Spago has"),
+        (nn.MultiheadAttention(4, 2, bias=False), "expected MultiheadAttention with biases, of one size and without"),
+        (nn.MultiheadAttention(4, 2, vdim=3), "expected MultiheadAttention with biases, of one size and without"),
+        (nn.BiRNN(*(nn.Stacked([nn.SRN(2, 3)]) for _ in range(2))), "expected a layer that Go Spago has, .* Stacked"),
     ],
 )
 def test_settings_that_go_has_not_are_not_written(layer: nn.Module, message: str) -> None:

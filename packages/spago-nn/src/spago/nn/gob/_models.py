@@ -188,9 +188,9 @@ def _read_multihead(s: Fields) -> nn.MultiheadAttention:
 
 
 def _write_multihead(layer: nn.MultiheadAttention) -> Settings:
-    if layer.rotary is not None or layer.in_proj_bias is None:
+    if layer.rotary is not None or layer.in_proj_bias is None or not layer.embed_dim == layer.kdim == layer.vdim:
         raise ValueError(
-            "gob: expected MultiheadAttention with biases and without rotary positions, as Go Spago has it"
+            "gob: expected MultiheadAttention with biases, of one size and without rotary positions, as Go Spago has it"
         )
     size = layer.embed_dim // layer.num_heads
     scale = 1 / math.sqrt(size)
