@@ -88,6 +88,13 @@ def _(values: list[Array], gradients: list[Array]) -> Run:
     return our_steps(values, gradients, lambda parameters: optim.Adam(parameters, learning_rate=1e-3))
 
 
+@adam_large.side("spago", "no check for NaN")
+def _(values: list[Array], gradients: list[Array]) -> Run:
+    from spago import optim
+
+    return our_steps(values, gradients, lambda parameters: optim.Adam(parameters, learning_rate=1e-3, on_nan="ignore"))
+
+
 @adam_large.side("PyTorch")
 @adam_small.side("PyTorch")
 def _(values: list[Array], gradients: list[Array]) -> Run:
@@ -118,6 +125,16 @@ def _(values: list[Array], gradients: list[Array]) -> Run:
     from spago import optim
 
     return our_steps(values, gradients, lambda parameters: optim.SGD(parameters, learning_rate=1e-3, momentum=MOMENTUM))
+
+
+@sgd_large.side("spago", "no check for NaN")
+def _(values: list[Array], gradients: list[Array]) -> Run:
+    from spago import optim
+
+    def method(parameters: list[Any]) -> Any:
+        return optim.SGD(parameters, learning_rate=1e-3, momentum=MOMENTUM, on_nan="ignore")
+
+    return our_steps(values, gradients, method)
 
 
 @sgd_large.side("PyTorch")
