@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Unpack
@@ -145,9 +145,12 @@ def _layers(graph: Graph, run: Trace, owners: list[str | None], module: Traceabl
     return frozenset((own & inner | with_silent_parts) - nested - {""})
 
 
-def _around(name: str, parts: dict[str, Part]) -> list[str]:
+def _around(name: str, parts: Container[str]) -> list[str]:
     """Return the modules around one, outermost first, which is the model."""
-    return [part for part in parts if part != name and (not part or name.startswith(f"{part}."))]
+    if not name:
+        return []
+    ends = [i for i, letter in enumerate(name) if letter == "."]
+    return ["", *(name[:end] for end in ends if name[:end] in parts)]
 
 
 def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> View:
@@ -197,6 +200,8 @@ class _Tree:
         repeats: Which modules are drawn once for several that are built alike.
         parts: The modules that are drawn, parents first.
         alike: The names of modules that are built alike, by the name of the first of them.
+        outer: The modules with parts that matter.
+        at_work: The modules with parts that were called.
     """
 
     run: Trace
@@ -205,30 +210,28 @@ class _Tree:
     repeats: Repeats
     parts: dict[str, Part]
     alike: dict[str, list[str]]
+    outer: frozenset[str]
+    at_work: frozenset[str]
 
     @classmethod
     def of(cls, run: Trace, depth: int, layers: frozenset[str], repeats: Repeats) -> _Tree:
         """Return the tree of the modules that are left when some were merged."""
         names = {path: ".".join(repeats.original(path)) for path in repeats.modules}
         alike = {names[path]: [each[-1] for each in paths] for path, paths in repeats.merged.items() if path in names}
-        return cls(run, depth, layers, repeats, {name: run.parts[name] for name in names.values()}, alike)
+        parts = {name: run.parts[name] for name in names.values()}
+        at_work = {outer for part in parts.values() if part.calls for outer in _around(part.name, parts)}
+        # Without a run the tree of modules is all there is to see.
+        matter = [part.name for part in parts.values() if part.calls or part.parameters or not run.spans]
+        outer = {outer for name in matter for outer in _around(name, parts)}
+        return cls(run, depth, layers, repeats, parts, alike, frozenset(outer), frozenset(at_work))
 
     def is_open(self, name: str) -> bool:
         """Whether a module is a frame: it has parts that matter, and lies high enough."""
-        return _level(name) < self.depth and name not in self.layers and any(map(self._matters, self.parts_of(name)))
-
-    def parts_of(self, name: str) -> Iterator[Part]:
-        """Yield all modules below the one of this name."""
-        prefix = f"{name}." if name else ""
-        return (part for part in self.parts.values() if part.name != name and part.name.startswith(prefix))
-
-    def _matters(self, part: Part) -> bool:
-        # Without a run the tree of modules is all there is to see.
-        return bool(part.calls or part.parameters or not self.run.spans)
+        return name in self.outer and _level(name) < self.depth and name not in self.layers
 
     def path(self, name: str) -> list[str]:
         """Return the names of the modules around and including this one, the model first."""
-        return [part for part in self.parts if part in ("", name) or name.startswith(f"{part}.")]
+        return [*_around(name, self.parts), name]
 
     def box_around(self, name: str) -> str | None:
         """Return the module whose box holds what belongs to the module of this name; None if that one is open."""
@@ -271,7 +274,7 @@ class _Tree:
         if part.calls:
             shapes = " → ".join(_shapes_text(shapes) for shapes in (part.inputs, part.outputs) if shapes)
             details.append(shapes + (f", {part.calls} calls" if part.calls > 1 else ""))
-        elif self.run.spans and not any(inner.calls for inner in self.parts_of(name)):
+        elif self.run.spans and name not in self.at_work:
             details.append("not used in this run")
         elif not self.run.spans:
             details.append(_parameters_text(part.shapes))
