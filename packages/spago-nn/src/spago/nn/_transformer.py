@@ -275,7 +275,7 @@ def _activated(h: Node, activation: Activation) -> Node:
     for start in range(0, len(rows), step):
         piece = rows[start : start + step]
         piece[...] = activation(ag.var(piece)).value
-    return h
+    return ag.var(rows.reshape(h.shape))
 
 
 def _residual(x: Node, part: Callable[[Node], Node], norm: LayerNorm, norm_first: bool) -> Node:
