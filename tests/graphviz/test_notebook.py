@@ -1,14 +1,13 @@
 """What nodes, graphs and models show of themselves in a notebook."""
 
-import json
 import re
-import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+from notebooks import execute
 from spago import ag, graphviz, nn
 from spago.ag.graph import Graph
 from spago.graphviz import _notebook
@@ -57,27 +56,12 @@ def bundle(shown: ag.Node | Graph | nn.Module) -> dict[str, str]:
     return result
 
 
-# In a process of its own, whose warnings and open sockets are no concern of the other tests.
-EXECUTE = """
-import json, sys
-import nbclient, nbformat
-notebook = nbformat.reads(sys.stdin.read(), as_version=4)
-nbclient.NotebookClient(notebook, timeout=120).execute()
-print(json.dumps([cell.outputs for cell in notebook.cells]))
-"""
-
-
 @pytest.fixture(scope="module")
 def outputs() -> list[dict[str, str]]:
     """Execute a notebook and return what each of its cells shows."""
-    code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
-    cells = [code | {"id": f"cell{i}", "source": text.strip()} for i, text in enumerate(CELLS.split("---"))]
-    notebook = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-    command = [sys.executable, "-W", "ignore", "-c", EXECUTE]
-    done = subprocess.run(command, input=notebook, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done.stderr
+    cells = CELLS.split("---")
     shown: list[dict[str, str]] = []
-    for source, results in zip(cells, json.loads(done.stdout), strict=True):
+    for source, results in zip(cells, execute(cells), strict=True):
         assert [result["output_type"] for result in results] == ["execute_result"], (source, results)
         shown.append(results[0]["data"])
     return shown
