@@ -232,6 +232,28 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
             nn.load_torch(path)
 
 
+def test_an_entry_says_its_large_sizes_elsewhere(tmp_path: Path) -> None:
+    data = bytearray(an_archive(tmp_path / "file", _tensor()).read_bytes())
+    at = data.index(b"PK\1\2", data.index(b"PK\1\2") + 4)
+    name_size = int.from_bytes(data[at + 28 : at + 30], "little")
+    sizes, place = bytes(data[at + 20 : at + 28]), bytes(data[at + 42 : at + 46])
+    extra = struct.pack("<2HQQQ", 1, 24, *struct.unpack("<2L", sizes), *struct.unpack("<L", place))
+    for content in (extra, b"\7\0\0\0" + extra, extra[:-8], b""):
+        large = data.copy()
+        large[at + 20 : at + 28], large[at + 42 : at + 46] = b"\xff" * 8, b"\xff" * 4
+        large[at + 30 : at + 32] = len(content).to_bytes(2, "little")
+        large[at + 46 + name_size : at + 46 + name_size] = content
+        end = large.rindex(b"PK\5\6")
+        size = int.from_bytes(large[end + 12 : end + 16], "little") + len(content)
+        large[end + 12 : end + 16] = size.to_bytes(4, "little")
+        (tmp_path / "large").write_bytes(large)
+        if extra in content:
+            assert nn.load_torch(tmp_path / "large").shape == (2, 3)
+        else:
+            with pytest.raises(FormatError):
+                nn.load_torch(tmp_path / "large")
+
+
 def test_a_large_file_cut_at_random_is_refused(tmp_path: Path) -> None:
     path = an_archive(tmp_path / "file", _tensor(), {"0": bytes(24)} | {f"{i}": bytes(4000) for i in range(1, 200)})
     for size in sorted(random.Random(1).sample(range(path.stat().st_size), 1000), reverse=True):
