@@ -175,6 +175,29 @@ def test_a_folded_layer_goes_on_in_itself() -> None:
     assert ("layers.0 … layers.49", "layers.0 … layers.49") in edges(dot)
 
 
+def test_operators_of_a_long_loop_are_folded_beside_its_modules() -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            self.cell, self.out = nn.LSTM(3, 4), nn.Linear(4, 2)
+
+        def forward(self, xs: ag.Node) -> ag.Node:
+            state = None
+            for i in range(100):
+                state = self.cell.next(xs[i], state)
+            assert state is not None
+            y: ag.Node = self.out(state.h)
+            return y
+
+    dot = graphviz.model(Steps(), np.ones((100, 3))).dot
+    assert edges(dot) == [
+        ("Getitem × 100", "cell"),
+        ("cell", "cell"),
+        ("cell", "out"),
+        ("out", "result"),
+        ("xs", "Getitem × 100"),
+    ]
+
+
 def test_the_result_of_a_module_is_drawn_below_it() -> None:
     crf = nn.CRF(3)
     picture = graphviz.model(crf, np.ones((4, 3)), np.array([0, 1, 2, 0]), method="negative_log_likelihood")

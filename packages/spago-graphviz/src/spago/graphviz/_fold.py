@@ -67,7 +67,7 @@ def fold(
         groups = _fold_modules(graph, repeats, depth)
         if len(groups) <= max_nodes:
             return groups, repeats
-    return _fold_parts(graph, labels, groups, max_nodes), repeats
+    return fold_parts(graph, labels, groups, max_nodes), repeats
 
 
 def _fold_modules(graph: Graph, repeats: Repeats, depth: int) -> list[Group]:
@@ -106,8 +106,10 @@ def with_results(graph: Graph, ids: Iterable[int], repeats: Repeats | None = Non
     ]
 
 
-def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_nodes: int) -> list[Group]:
-    """Make one group of those that play the same part.
+def fold_parts(
+    graph: Graph, labels: Sequence[str], groups: list[Group], max_nodes: int, *, modules: bool = True
+) -> list[Group]:
+    """Make one group of those that play the same part; those of modules stay as they are unless `modules`.
 
     Two play the same part when they are called the same, numbers in names aside, and all around them is, up to as many
     steps away as the number of groups allows.
@@ -130,8 +132,8 @@ def _fold_parts(graph: Graph, labels: Sequence[str], groups: list[Group], max_no
         if max(finer) == max(part):
             break
     merged: dict[int, list[Group]] = {}
-    for number, group in zip(part, groups, strict=True):
-        merged.setdefault(number, []).append(group)
+    for i, (number, group) in enumerate(zip(part, groups, strict=True)):
+        merged.setdefault(number if modules or not group.module else -1 - i, []).append(group)
     return [_merge(same) for same in merged.values()]
 
 

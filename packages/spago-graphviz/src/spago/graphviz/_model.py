@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,7 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from spago.ag.graph import Graph
-from spago.graphviz._fold import Group, with_results
+from spago.graphviz._fold import Group, fold_parts, with_results
 from spago.graphviz._modules import Path, node_names
 from spago.graphviz._options import Look, Options
 from spago.graphviz._picture import Picture
@@ -72,9 +73,12 @@ def model(module: Traceable, *inputs: Any, method: str = "__call__", **options: 
             break
         if repeats.merge(depth):
             picture = _view(graph, owners, look, _Tree.of(run, opened, layers, repeats))
-    while look.max_nodes is not None and len(picture.boxes) > look.max_nodes and opened > 0 and look.clusters is None:
-        opened -= 1
-        picture = _view(graph, owners, look, _Tree.of(run, opened, layers, repeats))
+    # Modules are closed, the deepest first; where even that is not enough, operators beside them are what is too many.
+    depths = range(opened, -1, -1) if look.clusters is None else [opened]
+    for depth, fold in [*((depth, False) for depth in depths if depth), *((depth, True) for depth in depths)]:
+        if look.max_nodes is None or len(picture.boxes) <= look.max_nodes:
+            break
+        picture = _view(graph, owners, look, _Tree.of(run, depth, layers, repeats), fold=fold)
     return Picture.of(picture, graph)
 
 
@@ -153,7 +157,8 @@ def _around(name: str, parts: Container[str]) -> list[str]:
     return ["", *(name[:end] for end in ends if name[:end] in parts)]
 
 
-def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> View:
+def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree, *, fold: bool = False) -> View:
+    """Return what a picture of a model has to show; with `fold`, operators that play the same part as one box."""
     members: dict[str, list[int]] = {}
     for id, owner in enumerate(owners):
         first = owners[tree.repeats.first[id]]
@@ -162,11 +167,15 @@ def _view(graph: Graph, owners: list[str | None], look: Look, tree: _Tree) -> Vi
     folded = [Group(tuple(ids), (name or ".",)) for name, ids in members.items()]
     rest = set(range(len(graph))).difference(*members.values())
     groups = sorted([*folded, *with_results(graph, sorted(rest), tree.repeats)], key=lambda group: group.members[0])
+    box_names = dict(zip(folded, members, strict=True))
+    if fold and groups and look.max_nodes is not None:
+        called = [graph.label(id) for id in range(len(graph))]
+        groups = fold_parts(graph, called, groups, look.max_nodes, modules=False)
     boxes: list[Box] = []
     names = node_names(look.names)
     for group in groups:
         if group.module:
-            boxes.append(tree.module_box(group.members[0], list(members)[folded.index(group)]))
+            boxes.append(tree.module_box(group.members[0], box_names[group]))
         else:
             labels = [Label(names.get(graph.nodes[id], "") or graph.label(id), (), ()) for id in group.members]
             # What nobody uses has no line that its shape could be on.
@@ -302,9 +311,11 @@ class _Tree:
             return False
         inside = set(group.members)
 
+        starts = [start for start, _, _ in calls]
+
         def call(id: int) -> int:
-            number = graph.nodes[id].number
-            return next((i for i, (start, end, _) in enumerate(calls) if start < number < end), -1)
+            i = bisect(starts, graph.nodes[id].number) - 1
+            return i if i >= 0 and graph.nodes[id].number < calls[i][1] else -1
 
         return any(
             -1 not in (call(operand), call(id)) and call(operand) != call(id)
