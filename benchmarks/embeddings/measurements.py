@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import plyvel
 
-from benchmarks.embeddings.processes import Clock, Memory
+from benchmarks.embeddings.processes import Clock, Memory, resident
 from spago import optim
 from spago.embeddings import LevelDBRepository, Model, export_vectors, import_vectors
 from spago.mat import Array
@@ -236,11 +236,11 @@ def least(action: Callable[[], object], times: int = 5) -> float:
 def in_memory(folder: Path, words: int, size: int) -> None:
     """What all vectors take in memory, as gensim's KeyedVectors have them."""
     keyed_vectors = importlib.import_module("gensim.models").KeyedVectors
-    values = np.tile(pool(size), (-(-words // 5000), 1))[:words]
+    before = resident()[0]
     with Memory() as memory:
         peer = keyed_vectors(size)
-        peer.add_vectors([word(n) for n in range(words)], values)
-    row("gensim's KeyedVectors, all in memory", len(peer), "words", str(memory))
+        peer.add_vectors([word(n) for n in range(words)], np.tile(pool(size), (-(-words // 5000), 1))[:words])
+    row("gensim's KeyedVectors, all in memory", len(peer), "words", f"{memory}; +{resident()[0] - before:.0f} MB then")
 
 
 MEASUREMENTS: dict[str, Callable[[Path, int, int], None]] = {
