@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plyvel
@@ -16,8 +17,8 @@ from spago.embeddings import LevelDBRepository, Model, export_vectors, import_ve
 from spago.mat import Array
 
 BATCH = 1000
-LIMIT = {"write_buffer_size": 64 << 20, "max_file_size": 32 << 20, "block_size": 1024, "bloom_filter_bits": 10}
-LIMIT |= {"compression": None, "paranoid_checks": True}
+LIMIT: dict[str, Any] = {"write_buffer_size": 64 << 20, "max_file_size": 32 << 20, "block_size": 1024}
+LIMIT |= {"bloom_filter_bits": 10, "compression": None, "paranoid_checks": True}
 
 
 def word(number: int) -> str:
