@@ -466,7 +466,7 @@ NO_OPERATORS = frozenset(
             "is_grad_enabled",
         ),
         *("no_grad", "operator", "profile", "release_graph", "stop_grad", "unary", "var"),
-        *("elementwise", "get_num_threads", "pairwise", "set_num_threads", "synchronize"),
+        *("elementwise", "get_num_threads", "pairwise", "run_together", "set_num_threads", "synchronize"),
     }
 )
 """Public functions that make or walk the graph, and compute nothing."""
