@@ -34,18 +34,18 @@ our_threads = partial(with_threads, set_threads=ag.set_num_threads, get_threads=
 
 
 @workload(
-    f"{BRANCHES} independent branches of {DEPTH} GELU on {{n}}×{{n}}, forward and backward, 2 threads",
-    cases=[dict(n=512), dict(n=1024)],
+    f"{BRANCHES} independent branches of {DEPTH} {{function}} on {{n}}×{{n}}, forward and backward, 2 threads",
+    cases=[dict(function=function, n=n) for function in ("sin", "exp", "gelu") for n in (512, 1024)],
     goals={"spago, 1 thread": 1.5},
 )
-def branches(n: int) -> Inputs:
-    """The inputs of the branches."""
-    return (np.random.default_rng(1).standard_normal((BRANCHES, n, n), np.float32),)
+def branches(function: str, n: int) -> Inputs:
+    """The inputs of the branches, and what is done to them; so small that exp of exp of exp is moderate."""
+    return np.random.default_rng(1).uniform(-3, -1, (BRANCHES, n, n)).astype(np.float32), function
 
 
-def branching(xs: Array) -> Run:
+def branching(xs: Array, function: str) -> Run:
     """Return our side of the work, on as many threads as there are."""
-    leaves = [ag.var(x, requires_grad=True) for x in xs]
+    leaves, apply = [ag.var(x, requires_grad=True) for x in xs], getattr(ag, function)
 
     def run() -> Results:
         ys: list[Any] = []
@@ -53,7 +53,7 @@ def branching(xs: Array) -> Run:
             leaf.zero_grad()
             y: ag.Node = leaf
             for _ in range(DEPTH):
-                y = ag.gelu(y)
+                y = apply(y)
             ys.append(y)
         ag.backward_many(ys)
         return [*(y.value for y in ys), *(leaf.grad for leaf in leaves)]
@@ -62,20 +62,21 @@ def branching(xs: Array) -> Run:
 
 
 @branches.side("spago")
-def _(xs: Array) -> Run:
-    return our_threads(2, run=branching(xs))
+def _(xs: Array, function: str) -> Run:
+    return our_threads(2, run=branching(xs, function))
 
 
 @branches.side("spago", "1 thread")
-def _(xs: Array) -> Run:
-    return our_threads(1, run=branching(xs))
+def _(xs: Array, function: str) -> Run:
+    return our_threads(1, run=branching(xs, function))
 
 
 @branches.side("PyTorch", "2 threads")
-def _(xs: Array) -> Run:
+def _(xs: Array, function: str) -> Run:
     import torch
 
     leaves = [torch.tensor(x, requires_grad=True) for x in xs]
+    apply = getattr(torch, function, None) or getattr(torch.nn.functional, function)
 
     def run() -> Results:
         ys: list[Any] = []
@@ -83,7 +84,7 @@ def _(xs: Array) -> Run:
             leaf.grad = None
             y: Any = leaf
             for _ in range(DEPTH):
-                y = torch.nn.functional.gelu(y)
+                y = apply(y)
             ys.append(y)
         torch.autograd.backward(ys, [torch.ones_like(y) for y in ys])
         return [*ys, *(leaf.grad for leaf in leaves)]

@@ -11,11 +11,11 @@ from spago.mat._types import Array
 
 P = ParamSpec("P")
 
-_PIECE = 1 << 14
-"""Elements of a piece: its few temporary arrays fit the second-level cache."""
+_PIECE = 128 * 1024
+"""Bytes of a piece: its few temporary arrays fit the second-level cache."""
 
 piece_size = ContextVar("piece_size", default=_PIECE)
-"""Elements of a piece in the current context.
+"""Bytes of a piece in the current context.
 
 Threads that work side by side need larger ones: between two operations each needs the interpreter for a moment, and to
 wait for it can cost as much as an operation on a small piece.
@@ -32,9 +32,9 @@ def in_pieces(formula: Callable[Concatenate[Array, P], Array]) -> Callable[Conca
     @functools.wraps(formula)
     @np.errstate(all="ignore")
     def in_pieces_of(x: Array, /, *args: P.args, **kwargs: P.kwargs) -> Array:
-        if x.ndim and x.size <= _PIECE:
+        if x.ndim and x.nbytes <= _PIECE:
             return formula(x, *args, **kwargs)
-        flat, size = x.reshape(-1), piece_size.get()
+        flat, size = x.reshape(-1), piece_size.get() // x.itemsize
         others = [_flattened(argument, x) for argument in args]
         y = np.empty_like(flat)
         for start in range(0, flat.size, size):
