@@ -207,8 +207,9 @@ def search(folder: Path, words: int, size: int) -> None:
         with Memory() as memory, Clock() as clock:
             model.most_similar(word(1))
         row("most_similar, the first: makes the index", words / clock.seconds, "words/s", f"{clock.seconds:.2f} s")
-        if not (folder / "words.npy").exists():
-            export_vectors(store, folder / "words.npy")
+        # A file of another run may have fewer words.
+        (folder / "words.npy").unlink(missing_ok=True)
+        export_vectors(store, folder / "words.npy")
         with Memory() as memory:
             ours = least(lambda: model.most_similar(word(1)))
     query = pool(size)[1]
