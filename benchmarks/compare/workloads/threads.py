@@ -34,13 +34,17 @@ our_threads = partial(with_threads, set_threads=ag.set_num_threads, get_threads=
 
 
 @workload(
-    f"{BRANCHES} independent branches of {DEPTH} {{function}} on {{n}}×{{n}}, forward and backward, 2 threads",
-    cases=[dict(function=function, n=n) for function in ("sin", "exp", "gelu") for n in (512, 1024)],
+    f"{BRANCHES} independent branches of {DEPTH} {{function}} on {{n}}×{{n}} {{dtype}}, forward and backward, 2 threads",
+    cases=[
+        dict(function=function, n=1024, dtype=dtype)
+        for function in ("sin", "tanh", "gelu")
+        for dtype in ("float32", "float64")
+    ],
     goals={"spago, 1 thread": 1.5},
 )
-def branches(function: str, n: int) -> Inputs:
-    """The inputs of the branches, and what is done to them; so small that exp of exp of exp is moderate."""
-    return np.random.default_rng(1).uniform(-3, -1, (BRANCHES, n, n)).astype(np.float32), function
+def branches(function: str, n: int, dtype: str) -> Inputs:
+    """The inputs of the branches, and what is done to them."""
+    return np.random.default_rng(1).standard_normal((BRANCHES, n, n)).astype(dtype), function
 
 
 def branching(xs: Array, function: str) -> Run:
