@@ -34,7 +34,7 @@ our_threads = partial(with_threads, set_threads=ag.set_num_threads, get_threads=
 
 
 @workload(
-    f"{BRANCHES} independent branches of {DEPTH} {{function}} on {{n}}×{{n}} {{dtype}}, forward and backward, 2 threads",
+    f"{BRANCHES} independent branches: {DEPTH} {{function}} of {{n}}×{{n}} {{dtype}}, forward and backward, 2 threads",
     cases=[
         dict(function=function, n=1024, dtype=dtype)
         for function in ("sin", "tanh", "gelu")
