@@ -19,11 +19,11 @@ from spago.mat import piece_size
 LARGE = 512 * 1024
 """Bytes from which on a function of each element is worth a task: putting it in line and taking it up costs 20 µs."""
 
-PIECE = 1024 * 1024
-"""Bytes that a task works on at a time, where a formula is computed in pieces."""
-
 LARGE_SUM = 8 * LARGE
 """Bytes from which on a sum or product is: the time for these is that of reading and writing memory."""
+
+PIECE = 1024 * 1024
+"""Bytes that a task works on at a time, where a formula is computed in pieces."""
 
 
 class Task:
