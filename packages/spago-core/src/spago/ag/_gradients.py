@@ -1,7 +1,7 @@
 """Gradients that are not plain arrays.
 
-Zero outside one selection (`Scatter`) or but for some rows (`RowGradient`); products yet to be taken (`Outer`); one part
-of several (`Parts`); and what collects them at a leaf.
+Zero outside one selection (`Scatter`) or but for some rows (`RowGradient`); products yet to be taken (`Outer`);
+one part of several (`Parts`); and what collects them at a leaf.
 """
 
 from __future__ import annotations
